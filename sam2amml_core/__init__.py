@@ -1,0 +1,1 @@
+"""Core of sam2amml: frames, geometry, masks, LiDAR networks and inference, with numpy and ONNX Runtime only."""
