@@ -1,0 +1,93 @@
+"""ONNX Runtime behind the engine protocol: CPU everywhere, CUDA and TensorRT where their providers really load."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime as ort
+
+from sam2amml_core.bundle import ModelBundle
+from sam2amml_core.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider', 'tensorrt': 'TensorrtExecutionProvider'}
+REMEDY = 'install onnxruntime-gpu with a matching CUDA, or use engine "cpu"'
+
+
+class OnnxRuntimeEngine:
+    """A bundle's ONNX file in an ONNX Runtime session.
+
+    ``wanted`` is one of ``engines.engine.ENGINES``. A provider may be listed by ONNX Runtime and still fail to load
+    (no driver, wrong CUDA), in which case it silently runs on the CPU: so the provider that is really active is
+    checked, ``auto`` then says that it fell back and an explicit wish raises ``EngineError``.
+    """
+
+    def __init__(self, bundle: ModelBundle, wanted: str = 'auto', threads: int = 2) -> None:
+        available = ort.get_available_providers()
+        if wanted == 'auto':
+            chosen = 'cuda' if PROVIDERS['cuda'] in available else 'cpu'
+            self._reason = ('CUDA provider found' if chosen == 'cuda' else
+                            f'no CUDA provider in this ONNX Runtime {ort.__version__}')
+        else:
+            chosen = wanted
+            self._reason = 'asked for'
+            if PROVIDERS[chosen] not in available:
+                raise EngineError(f'engine {chosen!r} is not available: ONNX Runtime {ort.__version__} here offers '
+                                  f'{", ".join(available)}; {REMEDY}')
+        self._session = _open(bundle, chosen, threads)
+        active = self._session.get_providers()
+        if PROVIDERS[chosen] not in active:
+            if wanted != 'auto':
+                raise EngineError(f'engine {chosen!r} is installed but did not load here (active: {", ".join(active)}); '
+                                  f'check the GPU driver and CUDA libraries; {REMEDY}')
+            self._reason = f'the {PROVIDERS[chosen]} is installed but did not load'
+            chosen = 'cpu'
+        suffix = f', {threads} thread{"s" if threads > 1 else ""}' if chosen == 'cpu' else ''
+        self._name = f'onnxruntime {ort.__version__} on {chosen}{suffix}'
+        logger.info('%s runs in %s (%s)', bundle.name, self._name, self._reason)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def reason(self) -> str:
+        return self._reason
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(i.name for i in self._session.get_inputs())
+
+    def run(self, inputs: Mapping[str, np.ndarray], outputs: tuple[str, ...]) -> list[np.ndarray]:
+        """Named arrays in, named arrays out. Raises ``EngineError`` on arrays the network does not take."""
+        try:
+            return self._session.run(list(outputs), dict(inputs))
+        except Exception as error:  # ONNX Runtime's exceptions share no public base class
+            shapes = {k: f'{v.dtype}{list(v.shape)}' for k, v in inputs.items()}
+            raise EngineError(f'{self._name} refused {shapes}: {_first_line(error)}; '
+                              f'the network takes {", ".join(self.input_names)}') from error
+
+
+def _open(bundle: ModelBundle, chosen: str, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # leave the cores to others in between
+    providers = [PROVIDERS[chosen]]
+    if chosen == 'tensorrt':
+        providers.append(PROVIDERS['cuda'])
+    if chosen != 'cpu':
+        providers.append(PROVIDERS['cpu'])
+    try:
+        return ort.InferenceSession(str(bundle.onnx_path), options, providers=providers)
+    except Exception as error:  # as above
+        raise EngineError(f'ONNX Runtime {ort.__version__} cannot load {bundle.onnx_path}: {_first_line(error)}; '
+                          'export the model again or update onnxruntime') from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split('\n', 1)[0][:300]

@@ -1,0 +1,1 @@
+"""LiDAR preprocessing and networks."""

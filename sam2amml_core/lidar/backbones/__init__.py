@@ -1,0 +1,1 @@
+"""Point cloud networks (torch; imported only for training and export)."""
