@@ -1,0 +1,1 @@
+"""Commands that need neither ROS nor torch; the command line calls them."""

@@ -1,0 +1,1 @@
+"""Calibration, projection of LiDAR points into cameras, and visibility."""

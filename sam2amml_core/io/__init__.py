@@ -1,0 +1,1 @@
+"""Reading and writing: point clouds, images, labels, recordings, and the messages they travel in."""
