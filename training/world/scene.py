@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+
+from training.world.mesh import Mesh
 
 
 class Texture(IntEnum):
@@ -56,3 +61,102 @@ class Hits:
     instance: np.ndarray
     normal: np.ndarray
     local: np.ndarray
+
+
+class _Traced:
+    """A mesh in Embree's hands."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self._embree = EmbreeScene()
+        TriangleMesh(self._embree, mesh.vertices, mesh.faces)
+
+    def run(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """distance [R] (inf = miss), face [R] (-1 = miss), unnormalised normal [R, 3]."""
+        out = self._embree.run(origins, directions, output=1)
+        missed = out['primID'] < 0
+        return np.where(missed, np.float32(np.inf), out['tfar']), out['primID'], out['Ng']
+
+
+class Actor:
+    """A rigid thing on the move: its mesh in its own frame and its pose at a time."""
+
+    def __init__(self, mesh: Mesh, instance: int, pose: Callable[[float], np.ndarray]) -> None:
+        self.traced, self.instance, self.pose = _Traced(mesh), instance, pose
+        low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+        self.center = ((low + high) / 2).astype(np.float64)
+        self.radius = float(np.linalg.norm(high - low) / 2)
+
+    def motion(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """Pose [4, 4] at ``t`` seconds and velocity [3] m/s there."""
+        here = self.pose(t)
+        return here, (self.pose(t + 0.05)[:3, 3] - self.pose(t - 0.05)[:3, 3]) / 0.1
+
+
+class Scene:
+    """The static street and its actors.
+
+    ``materials`` is what ``Hits.material`` indexes; ``sun_direction`` float32 [3] points from the ground to the sun.
+    """
+
+    def __init__(self, static: Mesh, instance: np.ndarray, materials: Sequence[Material], actors: Sequence[Actor],
+                 sun_direction: np.ndarray) -> None:
+        self.materials = tuple(materials)
+        self.actors = tuple(actors)
+        self.sun_direction = sun_direction.astype(np.float32)
+        self.static_mesh, self.static_instance = static, instance.astype(np.uint16)
+        self._static = _Traced(static)
+
+    def cast(self, origins: np.ndarray, directions: np.ndarray, t: float | np.ndarray) -> Hits:
+        """What R rays meet first, moving things standing where they are at time ``t``.
+
+        origins     float32 [R, 3], world frame, metres
+        directions  float32 [R, 3], unit
+        t           seconds since the start of the recording, one for all rays or one each [R] (within ~0.2 s:
+                    actors move on straight lines between)
+        """
+        distance, face, normal = self._static.run(origins, directions)
+        hit = face >= 0
+        kept = np.where(hit, face, 0)
+        material = np.where(hit, self._static.mesh.material[kept], -1).astype(np.int32)
+        instance = np.where(hit, self.static_instance[kept], 0).astype(np.uint16)
+        local = origins + np.where(hit, distance, 0)[:, None] * directions
+        for actor in self.actors:
+            self._cast_at(actor, origins, directions, t, distance, material, instance, normal, local)
+        length = np.linalg.norm(normal, axis=1)
+        normal /= np.maximum(length, 1e-12)[:, None]
+        away = np.einsum('ij,ij->i', normal, directions) > 0
+        normal[away] *= -1
+        return Hits(distance.astype(np.float32), material, instance, normal.astype(np.float32), local.astype(np.float32))
+
+    @staticmethod
+    def _cast_at(actor: Actor, origins: np.ndarray, directions: np.ndarray, t: float | np.ndarray, distance: np.ndarray,
+                 material: np.ndarray, instance: np.ndarray, normal: np.ndarray, local: np.ndarray) -> None:
+        """Cast the rays that may meet ``actor`` and take over where it is nearer."""
+        middle = float(np.mean(t))
+        pose, velocity = actor.motion(middle)
+        center = (pose[:3, :3] @ actor.center + pose[:3, 3]).astype(np.float32)
+        spread = float(np.max(np.abs(np.asarray(t) - middle))) * float(np.linalg.norm(velocity))
+        reach = np.float32(actor.radius + spread + 0.1)
+        to = center - origins[0]
+        if np.linalg.norm(to) > 130:
+            return
+        ahead = directions @ to
+        offset = np.dot(to, to) - ahead * ahead
+        drift = np.float32(np.linalg.norm(origins - origins[0], axis=1).max())
+        near = np.flatnonzero((offset < (reach + drift) ** 2) & (ahead > -reach))
+        if len(near) == 0:
+            return
+        shift = pose[:3, 3] + (np.asarray(t, float).reshape(-1, 1) - middle) * velocity
+        shift = shift[near] if len(shift) > 1 else shift
+        rotation = pose[:3, :3]
+        o = ((origins[near] - shift) @ rotation).astype(np.float32)
+        d = (directions[near] @ rotation).astype(np.float32)
+        found, face, inner = actor.traced.run(o, d)
+        closer = found < distance[near]
+        rows, face, d, o = near[closer], face[closer], d[closer], o[closer]
+        distance[rows] = found[closer]
+        material[rows] = actor.traced.mesh.material[face]
+        instance[rows] = actor.instance
+        normal[rows] = inner[closer] @ rotation.T
+        local[rows] = o + found[closer][:, None] * d
