@@ -11,10 +11,10 @@ from training.world.settings import StreetSettings
 from training.world.site import Site
 
 _KINDS = {  # shares of house, row, hall, garage court, garden, wood, field
-    'residential': (0.62, 0.10, 0.03, 0.05, 0.10, 0.07, 0.03),
+    'residential': (0.60, 0.10, 0.03, 0.05, 0.10, 0.11, 0.01),
     'terrace': (0.15, 0.66, 0.06, 0.04, 0.04, 0.04, 0.01),
-    'suburb': (0.48, 0.02, 0.04, 0.03, 0.20, 0.15, 0.08),
-    'rural': (0.12, 0.0, 0.03, 0.01, 0.14, 0.36, 0.34),
+    'suburb': (0.46, 0.02, 0.04, 0.03, 0.18, 0.24, 0.03),
+    'rural': (0.12, 0.0, 0.03, 0.01, 0.14, 0.54, 0.16),
     'commercial': (0.10, 0.14, 0.52, 0.06, 0.04, 0.10, 0.04),
 }
 _NAMES = ('house', 'row', 'hall', 'garages', 'garden', 'wood', 'field')
@@ -36,14 +36,16 @@ def fill_block(site: Site, settings: StreetSettings, theme: str, block: Block) -
         if kind in ('house', 'row', 'hall', 'garages') and width > 7:
             _built(site, settings, block, kind, middle, width, front, depth)
         elif kind == 'wood':
-            _grove(site, block, middle, width, front + 1.5, 22.0, 0.05)
+            if rng.random() < 0.25:
+                _boundary(site, block, s, s + width, front)
+            _grove(site, block, middle, width, front + 0.8, 26.0, 0.09)
         elif kind == 'garden':
-            _planted(site, settings, block, middle, width, front, 18.0)
             _boundary(site, block, s, s + width, front)
+            _planted(site, settings, block, middle, width, front, 18.0)
         else:
-            _grove(site, block, middle, width, front + 6, 30.0, 0.004)
             if rng.random() < 0.5:
                 _boundary(site, block, s, s + width, front)
+            _grove(site, block, middle, width, front + 4, 30.0, 0.012)
         s += width + rng.uniform(0.2, 2.5)
     _backdrop(site, block)
 
@@ -74,11 +76,11 @@ def _built(site: Site, settings: StreetSettings, block: Block, kind: str, middle
         _driveway(site, block, middle - width / 2 + 1.8, front, setback)
     if setback > 1.5:
         start = middle - width / 2 + (3.3 if drive else 0)
-        if rng.random() < 0.78:
+        if rng.random() < 0.9:
             _boundary(site, block, start, middle + width / 2, front)
         _planted(site, settings, block, middle + (1.5 if drive else 0), width - (3 if drive else 0), front, setback)
     if built:
-        _grove(site, block, middle, width, distance + deep + 2.5, 14.0, 0.012)
+        _grove(site, block, middle, width, distance + deep + 2.5, 14.0, 0.02)
 
 
 def _driveway(site: Site, block: Block, s: float, front: float, setback: float) -> None:
@@ -95,27 +97,27 @@ def _driveway(site: Site, block: Block, s: float, front: float, setback: float) 
 def _boundary(site: Site, block: Block, start: float, end: float, front: float) -> None:
     """A fence, wall or hedge along the front, with gates left open; sometimes a hedge behind a fence."""
     rng, side = site.rng, block.side
-    kind = rng.choice(['fence', 'hedge', 'both', 'none'], p=[0.34, 0.38, 0.13, 0.15])
+    kind = rng.choice(['fence', 'hedge', 'both', 'none'], p=[0.38, 0.36, 0.16, 0.10])
     if kind == 'none':
         return
-    height, depth = rng.uniform(0.7, 2.1), rng.uniform(0.5, 1.1)
+    height, depth = rng.uniform(0.7, 2.6), rng.uniform(0.5, 1.6)
     step = rng.uniform(2.6, 5.0)
     state = rng.bit_generator.state
     for s in np.arange(start + step / 2 + 0.1, end - step / 2, step):
-        if rng.random() < 0.08:
+        if rng.random() < 0.05:
             continue
         yaw = 0.0 if side > 0 else np.pi
         if kind in ('fence', 'both'):
             twin = np.random.default_rng(state['state']['state'] % 2**63)
             t = side * (front + 0.25)
-            if site.occupancy.free(*site.footprint(s, t, yaw), step * 0.98, 0.24, LOW):
+            if site.occupancy.free(*site.footprint(s, t, yaw), step - 0.45, 0.24, LOW):
                 mesh = furniture.fence(twin, site.palette, step)
-                site.place(mesh, s, t, step * 0.98, 0.24, yaw, LOW, site.ground.lowest(s, t, 1.0))
+                site.place(mesh, s, t, step - 0.45, 0.24, yaw, LOW, site.ground.lowest(s, t, 1.0))
         if kind in ('hedge', 'both'):
             t = side * (front + 0.55 + depth / 2)
-            if site.occupancy.free(*site.footprint(s, t, yaw), step, depth + 0.25, ALL if height > 2 else LOW):
+            if site.occupancy.free(*site.footprint(s, t, yaw), step - 0.45, depth + 0.25, ALL if height > 2 else LOW):
                 mesh = plants.hedge(rng, site.palette, step, depth, height)
-                site.place(mesh, s, t, step, depth + 0.25, yaw, ALL if height > 2 else LOW,
+                site.place(mesh, s, t, step - 0.45, depth + 0.25, yaw, ALL if height > 2 else LOW,
                            site.ground.lowest(s, t, 0.5))  # fmt: skip
 
 
@@ -145,13 +147,11 @@ def _planted(site: Site, settings: StreetSettings, block: Block, middle: float, 
     """Bushes, small trees, long grass in a front garden."""
     rng, side = site.rng, block.side
     amount = rng.uniform(*settings.planting)
-    for _ in range(rng.poisson(0.055 * width * depth * amount)):
-        s, t = middle + rng.uniform(-0.5, 0.5) * width, side * (front + rng.uniform(0.9, max(depth - 0.6, 1.0)))
-        radius, height = rng.uniform(0.3, 1.1), rng.uniform(0.4, 2.0)
-        center, heading = site.footprint(s, t, 0)
-        if site.occupancy.claim(center, heading, 2.3 * radius, 2.3 * radius, LOW):
-            site.add(plants.bush(rng, site.palette, radius, height), s, t)
-    for _ in range(rng.poisson(0.016 * width * depth * amount)):
+    count = rng.poisson(0.14 * width * depth * amount)
+    s = middle + rng.uniform(-0.5, 0.5, count) * width
+    t = side * (front + rng.uniform(0.9, max(depth - 0.6, 1.0), count))
+    _shrubs(site, s, t, (0.3, 1.5), (0.4, 2.8))
+    for _ in range(rng.poisson(0.035 * width * depth * amount)):
         s, t = middle + rng.uniform(-0.5, 0.5) * width, side * (front + rng.uniform(1.2, max(depth - 1.0, 1.3)))
         plant_tree(site, s, t, rng.uniform(2.5, 8), rng.uniform(1.0, 2.6), rng.uniform(0.05, 0.16), rng.uniform(0.6, 2.4))
     spots = rng.poisson(2.0 * width * min(depth, 6) * rng.random())
@@ -175,15 +175,28 @@ def _grove(site: Site, block: Block, middle: float, width: float, start: float, 
     end = min(start + depth, REACH - 6)
     if end <= start:
         return
-    for _ in range(rng.poisson(density * width * (end - start))):
+    for _ in range(rng.poisson(density * width * (end - start) * 0.8)):
         s, t = middle + rng.uniform(-0.5, 0.5) * width, side * rng.uniform(start, end)
         plant_tree(site, s, t, rng.uniform(4, 13), rng.uniform(1.5, 3.4), rng.uniform(0.07, 0.24), rng.uniform(0.8, 3.5), 0.7)
-    for _ in range(rng.poisson(1.6 * density * width * (end - start))):
-        s, t = middle + rng.uniform(-0.5, 0.5) * width, side * rng.uniform(start, end)
-        radius = rng.uniform(0.4, 1.3)
-        center, heading = site.footprint(s, t, 0)
-        if site.occupancy.claim(center, heading, 2.3 * radius, 2.3 * radius, LOW):
-            site.add(plants.bush(rng, site.palette, radius, rng.uniform(0.5, 2.0)), s, t)
+    count = rng.poisson(2.6 * density * width * (end - start))
+    s, t = middle + rng.uniform(-0.5, 0.5, count) * width, side * rng.uniform(start, end, count)
+    _shrubs(site, s, t, (0.5, 2.2), (0.6, 4.0))
+    if density > 0.05 and rng.random() < 0.8:  # the wood's edge is overgrown
+        s = np.arange(middle - width / 2, middle + width / 2, 1.3)
+        _shrubs(site, s, side * (start + rng.uniform(0.3, 2.0, len(s))), (0.9, 1.8), (1.5, 4.5))
+
+
+def _shrubs(site: Site, s: np.ndarray, t: np.ndarray, radius: tuple[float, float], height: tuple[float, float]) -> None:
+    """Shrubs where nothing else stands; they may grow into one another."""
+    rng, planted = site.rng, []
+    for a, b in zip(s, t, strict=True):
+        r = rng.uniform(*radius)
+        center, heading = site.footprint(a, b, 0)
+        if site.occupancy.free(center, heading, 2.3 * r, 2.3 * r, ALL):
+            site.add(plants.bush(rng, site.palette, r, rng.uniform(*height)), a, b)
+            planted.append((center, heading, r))
+    for center, heading, r in planted:
+        site.occupancy.take(center, heading, 2.3 * r, 2.3 * r, ALL)
 
 
 def _backdrop(site: Site, block: Block) -> None:

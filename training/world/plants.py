@@ -89,7 +89,7 @@ def bush(rng: np.random.Generator, palette: Palette, radius: float, height: floa
     """A round shrub growing from the ground."""
     leaves = palette.surface('vegetation')
     radii = np.array([radius, radius, height * 0.62])
-    count = int(np.clip(1500 * radius * height, 80, 4000))
+    count = int(np.clip(1500 * radius * height, 80, 5000))
     centers = _cloud(rng, count, radii, 0.25) + [0, 0, height * 0.45]
     centers[:, 2] = np.maximum(np.abs(centers[:, 2]), 0.03)
     return cards(rng, centers, rng.uniform(0.07, 0.13), leaves)
