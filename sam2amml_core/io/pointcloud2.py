@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,8 +27,9 @@ ABSOLUTE_SECONDS = 1e6
 """A per-point time above this is an absolute stamp, not an offset (11 days)."""
 
 
-class Field(NamedTuple):
-    """One PointField: ``datatype`` as in the message, ``offset`` and ``count`` in bytes and elements."""
+@dataclass(frozen=True)
+class Field:
+    """One PointField: ``datatype`` as in the message, ``offset`` in bytes, ``count`` in elements."""
 
     name: str
     offset: int
