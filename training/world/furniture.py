@@ -63,7 +63,9 @@ def board(rng: np.random.Generator, palette: Palette) -> Mesh:
 
 def fence(rng: np.random.Generator, palette: Palette, length: float) -> Mesh:
     """A fence or a garden wall along x: pickets, boards, rails, bars or stone."""
-    kind = rng.choice(['picket', 'boards', 'rails', 'bars', 'wall', 'mesh'], p=[0.22, 0.14, 0.12, 0.2, 0.22, 0.1])
+    kind = rng.choice(['picket', 'boards', 'rails', 'bars', 'wall', 'mesh', 'guard'], p=[0.2, 0.14, 0.1, 0.19, 0.22, 0.1, 0.05])
+    if kind == 'guard':
+        return _guard_rail(palette, length)
     height = rng.uniform(0.75, 1.35) if kind != 'boards' else rng.uniform(1.3, 1.95)
     half = length / 2
     if kind == 'wall':
@@ -86,7 +88,7 @@ def fence(rng: np.random.Generator, palette: Palette, length: float) -> Mesh:
     return merge([*posts, *rails, *slats])
 
 
-def guard_rail(palette: Palette, length: float) -> Mesh:
+def _guard_rail(palette: Palette, length: float) -> Mesh:
     """A steel crash barrier along x: class fence in SemanticKITTI's use."""
     steel = palette.surface('fence', Texture.PLAIN, color=(0.45, 0.46, 0.46))
     half = length / 2
@@ -95,8 +97,8 @@ def guard_rail(palette: Palette, length: float) -> Mesh:
 
 
 def bin_(rng: np.random.Generator, palette: Palette) -> Mesh:
-    """A wheeled bin, a switch cabinet or a crate: other-object."""
-    body = palette.surface('other-object')
+    """A wheeled bin, a switch cabinet or a crate: other-object; some belong to a building: other-structure."""
+    body = palette.surface('other-object' if rng.random() < 0.8 else 'other-structure')
     width, depth, height = rng.uniform(0.45, 1.3), rng.uniform(0.35, 0.75), rng.uniform(0.8, 1.4)
     return box((-width / 2, -depth / 2, -0.05), (width / 2, depth / 2, height), body)
 

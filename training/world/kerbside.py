@@ -22,7 +22,7 @@ def _vehicle(site: Site, rare: float) -> tuple[Maker, bool]:
         return (lambda: vehicles.trailer(rng, palette)), True
     if u < 0.058:
         return (lambda: vehicles.digger(rng, palette)), True
-    if u < 0.068:
+    if u < 0.08:
         return (lambda: people.motorcycle(rng, palette)), False
     return (lambda: vehicles.car(rng, palette)), False
 
@@ -90,7 +90,7 @@ def furnish(site: Site, settings: StreetSettings, block: Block, walk: tuple[floa
     for s in every((18.0, 40.0)) if lamps else []:
         site.place(furniture.lamp(rng, site.palette), s, near if rng.random() < 0.6 else far, 0.4, 0.4,
                    np.pi if side > 0 else 0.0)  # fmt: skip
-    for s in every((10.0 / settings.rare, 60.0 / settings.rare)):
+    for s in every((9.0 / settings.rare, 45.0 / settings.rare)):
         kind = rng.random()
         t = near if rng.random() < 0.7 else far
         if kind < 0.55:

@@ -23,18 +23,33 @@ class LidarUnit:
     azimuth_offset: np.ndarray  # float32 [B]
     gain: np.ndarray  # float32 [B]
     range_noise: float
+    blind: np.ndarray  # float32 [K, 4], radians: azimuth from, to; elevation from, to
 
     @staticmethod
     def draw(rng: np.random.Generator, spec: LidarSpec, gain: float, range_noise: float) -> LidarUnit:
         """A unit of the given model."""
         beams = len(spec.elevation)
+        mounted = [part[:4] for part in spec.blind if rng.random() < part[4]]
+        blind = np.radians(np.array(mounted, float).reshape(-1, 4) + rng.normal(0, 1.2, (len(mounted), 4)))
         return LidarUnit(
             spec,
             (spec.elevation + rng.normal(0, np.radians(0.02), beams)).astype(np.float32),
             rng.uniform(-np.radians(0.25), np.radians(0.25), beams).astype(np.float32),
             (gain * rng.uniform(0.82, 1.18, beams)).astype(np.float32),
             range_noise,
+            blind.astype(np.float32),
         )
+
+    def hidden(self, rng: np.random.Generator, direction: np.ndarray) -> np.ndarray:
+        """bool [R]: directions [R, 3] (sensor frame, unit) that the vehicle's own roof and racks block; ragged edges."""
+        ragged = 0.012 * rng.standard_normal((2, len(direction)), dtype=np.float32)
+        azimuth = np.arctan2(direction[:, 1], direction[:, 0]) + ragged[0]
+        elevation = direction[:, 2] + ragged[1]  # sine, near enough below 30 degrees
+        result = np.zeros(len(direction), bool)
+        for a0, a1, e0, e1 in self.blind:
+            turned = np.remainder(azimuth - (a0 + a1) / 2 + np.pi, 2 * np.pi) - np.pi
+            result |= (np.abs(turned) < (a1 - a0) / 2) & (elevation > np.sin(e0)) & (elevation < np.sin(e1))
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +90,7 @@ def sweep(rng: np.random.Generator, scene: Scene, unit: LidarUnit, T_start: np.n
     world_direction = np.einsum('nij,nj->ni', rotation, direction).astype(np.float32)
     hits = scene.cast(origin, world_direction, t + when * spec.period)
     intensity, distance, kept = _measure(rng, scene, unit, hits, world_direction, gain)
+    kept &= ~unit.hidden(rng, direction)
     distance, intensity = distance[kept], intensity[kept]
     cloud = PointCloud(
         xyz=direction[kept] * distance[:, None],
@@ -106,6 +122,7 @@ def _measure(rng: np.random.Generator, scene: Scene, unit: LidarUnit, hits: Hits
     reflectance = np.array([m.reflectance for m in scene.materials], np.float32)
     lost = np.array([m.transmission for m in scene.materials], np.float32)
     softness = np.array([_SOFT.get(m.texture, 0.0) for m in scene.materials], np.float32)
+    paved = np.array([m.texture is Texture.ASPHALT for m in scene.materials])
     count = len(hits.distance)
     hit = hits.material >= 0
     material = np.where(hit, hits.material, 0)
@@ -117,12 +134,23 @@ def _measure(rng: np.random.Generator, scene: Scene, unit: LidarUnit, hits: Hits
     lambert = np.where(soft > 0, 0.8, 0.55 + 0.45 * facing)
     noise = 1 + 0.16 * rng.standard_normal(count, dtype=np.float32)
     intensity = rho * lambert * gain * noise - 0.02 * rng.random(count, dtype=np.float32) - 0.015
-    intensity = np.clip(intensity, 0, 0.99).astype(np.float32)
-    # Power that comes back falls with range squared and with grazing incidence; below a threshold the pulse is lost.
+    intensity[_stained(hits.local) & (paved[material])] *= 0.1
+    # Power that comes back falls with range squared and with grazing incidence: weak echoes are reported as 0,
+    # weaker ones not at all.
     power = rho * np.maximum(np.where(soft > 0, 0.6, facing), 0.004) * np.square(45.0 / np.maximum(distance, 1.0))
-    back = power * rng.gamma(6.0, 1 / 6.0, count).astype(np.float32) > 0.011
-    back &= rng.random(count, dtype=np.float32) >= np.maximum(lost[material], 0.006)
+    power *= rng.gamma(6.0, 1 / 6.0, count).astype(np.float32)
+    intensity[(power < 0.024) | (rng.random(count, dtype=np.float32) < 0.02) | (intensity < 0.02)] = 0
+    intensity = np.clip(intensity, 0, 0.99).astype(np.float32)
+    back = (power > 0.011) & (rng.random(count, dtype=np.float32) >= np.maximum(lost[material], 0.006))
     kept = hit & back & (hits.distance > spec.min_range) & (hits.distance < spec.max_range)
     measured = distance + unit.range_noise * rng.standard_normal(count, dtype=np.float32)
     measured += soft * rng.standard_exponential(count, dtype=np.float32)
     return intensity, measured.astype(np.float32), kept
+
+
+def _stained(position: np.ndarray) -> np.ndarray:
+    """bool [R]: whether a spot of road [R, 3] is worn, wet or tarred dark: about a tenth of half-metre patches."""
+    cell = np.floor(position[:, :2] * 1.6).astype(np.int64)
+    mixed = (cell[:, 0] * 73856093) ^ (cell[:, 1] * 19349663)
+    mixed = (mixed ^ (mixed >> 13)) * 1274126177
+    return ((mixed >> 7) & 1023) < 100

@@ -97,7 +97,7 @@ def _driveway(site: Site, block: Block, s: float, front: float, setback: float) 
 def _boundary(site: Site, block: Block, start: float, end: float, front: float) -> None:
     """A fence, wall or hedge along the front, with gates left open; sometimes a hedge behind a fence."""
     rng, side = site.rng, block.side
-    kind = rng.choice(['fence', 'hedge', 'both', 'none'], p=[0.38, 0.36, 0.16, 0.10])
+    kind = rng.choice(['fence', 'hedge', 'both', 'none'], p=[0.34, 0.42, 0.16, 0.08])
     if kind == 'none':
         return
     height, depth = rng.uniform(0.7, 2.6), rng.uniform(0.5, 1.6)
@@ -147,7 +147,7 @@ def _planted(site: Site, settings: StreetSettings, block: Block, middle: float, 
     """Bushes, small trees, long grass in a front garden."""
     rng, side = site.rng, block.side
     amount = rng.uniform(*settings.planting)
-    count = rng.poisson(0.14 * width * depth * amount)
+    count = rng.poisson(0.2 * width * depth * amount)
     s = middle + rng.uniform(-0.5, 0.5, count) * width
     t = side * (front + rng.uniform(0.9, max(depth - 0.6, 1.0), count))
     _shrubs(site, s, t, (0.3, 1.5), (0.4, 2.8))
@@ -178,7 +178,7 @@ def _grove(site: Site, block: Block, middle: float, width: float, start: float, 
     for _ in range(rng.poisson(density * width * (end - start) * 0.8)):
         s, t = middle + rng.uniform(-0.5, 0.5) * width, side * rng.uniform(start, end)
         plant_tree(site, s, t, rng.uniform(4, 13), rng.uniform(1.5, 3.4), rng.uniform(0.07, 0.24), rng.uniform(0.8, 3.5), 0.7)
-    count = rng.poisson(2.6 * density * width * (end - start))
+    count = rng.poisson(3.5 * density * width * (end - start))
     s, t = middle + rng.uniform(-0.5, 0.5, count) * width, side * rng.uniform(start, end, count)
     _shrubs(site, s, t, (0.5, 2.2), (0.6, 4.0))
     if density > 0.05 and rng.random() < 0.8:  # the wood's edge is overgrown
@@ -192,6 +192,8 @@ def _shrubs(site: Site, s: np.ndarray, t: np.ndarray, radius: tuple[float, float
     for a, b in zip(s, t, strict=True):
         r = rng.uniform(*radius)
         center, heading = site.footprint(a, b, 0)
+        if not site.occupancy.free(center, heading, 2.3 * r, 2.3 * r, ALL):
+            r *= 0.5
         if site.occupancy.free(center, heading, 2.3 * r, 2.3 * r, ALL):
             site.add(plants.bush(rng, site.palette, r, rng.uniform(*height)), a, b)
             planted.append((center, heading, r))

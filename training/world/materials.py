@@ -84,7 +84,7 @@ class Palette:
         """A vehicle's body: many are nearly black to a LiDAR unless hit square on."""
         dark = self._rng.random() < _BLACK_CARS
         color = _PAINTS[self._rng.integers(4 if dark else len(_PAINTS))]
-        level = self._rng.uniform(0.01, 0.06) if dark else self._rng.uniform(0.12, 0.55)
+        level = self._rng.uniform(0.0, 0.06) if dark else self._rng.uniform(0.12, 0.55)
         return self.surface(name, Texture.PAINT, reflectance=float(level), color=color)
 
     def glass(self, name: str) -> int:

@@ -17,6 +17,8 @@ class LidarSpec:
     columns     firings per turn
     period      seconds per turn; it turns clockwise seen from above, begins and ends looking backwards
     height      above the ground, metres
+    blind       parts of the view that its own vehicle hides, each (azimuth from, to; elevation from, to, degrees;
+                share of units mounted so)
     """
 
     name: str
@@ -26,6 +28,7 @@ class LidarSpec:
     height: float
     min_range: float = 1.5
     max_range: float = 80.0
+    blind: tuple[tuple[float, float, float, float, float], ...] = ()
     column_major: bool = False  # order of points: firing by firing, else beam by beam from the top
 
 
@@ -41,11 +44,20 @@ class SensorRig:
         return SensorRig(self.lidar)
 
 
+# Roof and racks of KITTI's car, read off which directions never return anything in its sweeps.
+_KITTI_CAR = (
+    (-17.0, 17.0, -26.0, -20.6, 0.95), (154.0, 206.0, -26.0, -17.8, 0.95), (160.0, 165.0, -18.5, -12.5, 0.8),
+    (-165.0, -160.0, -18.5, -12.5, 0.8), (-74.0, -60.0, -22.5, -14.5, 0.5), (-133.0, -127.0, -26.0, -20.0, 0.6),
+    (-40.0, -30.0, -26.0, -22.2, 0.6), (131.0, 138.0, -26.0, -19.5, 0.6),
+)  # fmt: skip
+
+
 def hdl64(columns: int = 2048) -> LidarSpec:
     """The 64 beams of KITTI's Velodyne HDL-64E: an upper block 1/3 degree apart, a lower block 1/2 degree apart."""
     upper = 2.5 - np.arange(32) * (10.9 / 31.0)
     lower = -8.87 - np.arange(32) * (14.9 / 31.0)
-    return LidarSpec('hdl64', np.radians(np.concatenate([upper, lower])).astype(np.float32), columns, 0.1, 1.73)
+    elevation = np.radians(np.concatenate([upper, lower])).astype(np.float32)
+    return LidarSpec('hdl64', elevation, columns, 0.1, 1.73, blind=_KITTI_CAR)
 
 
 def hdl32(columns: int = 1084) -> LidarSpec:

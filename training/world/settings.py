@@ -12,7 +12,7 @@ class StreetSettings:
     """Ranges and shares from which each street is drawn; lengths in metres, speeds in m/s."""
 
     themes: dict[str, float] = field(default_factory=lambda: {
-        'residential': 0.45, 'terrace': 0.15, 'suburb': 0.15, 'rural': 0.12, 'commercial': 0.13,
+        'residential': 0.43, 'terrace': 0.22, 'suburb': 0.13, 'rural': 0.08, 'commercial': 0.14,
     })  # fmt: skip
     road_half_width: Range = (2.4, 4.6)
     bend: Range = (0.0, 7.0)  # amplitude of the road's sideways swing
@@ -25,7 +25,7 @@ class StreetSettings:
     walkers_per_100m: Range = (0.0, 5.0)
     oncoming_gap: Range = (18.0, 70.0)  # between moving vehicles of the other lane
     ego_speed: Range = (3.0, 12.0)
-    rare: float = 1.0  # how often rare things stand about: trucks, buses, cycles, signs, barriers
+    rare: float = 1.8  # how often rare things stand about: trucks, buses, cycles, signs, barriers
     sensor_gain: Range = (0.8, 1.25)  # of the reported intensity
     range_noise: Range = (0.008, 0.022)  # standard deviation
 
@@ -39,6 +39,6 @@ TEST = StreetSettings(
     themes={'residential': 0.4, 'terrace': 0.1, 'suburb': 0.25, 'rural': 0.1, 'commercial': 0.15},
     road_half_width=(3.0, 4.8), bend=(2.0, 9.0), kerb_height=(0.06, 0.16), parked_share=(0.3, 0.7),
     tree_spacing=(8.0, 26.0), planting=(0.6, 1.3), walkers_per_100m=(1.0, 7.0), oncoming_gap=(20.0, 50.0),
-    ego_speed=(6.0, 11.0), rare=1.6, sensor_gain=(0.85, 1.2), range_noise=(0.01, 0.025),
+    ego_speed=(6.0, 11.0), rare=2.0, sensor_gain=(0.85, 1.2), range_noise=(0.01, 0.025),
 )  # fmt: skip
 SPLITS = {'train': TRAIN, 'validation': VALIDATION, 'test': TEST}

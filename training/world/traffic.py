@@ -82,9 +82,9 @@ def actors(site: Site, settings: StreetSettings, ego_speed: float, duration: flo
             return vehicles.bus(rng, palette)
         if u < 0.12 and site.ground.road_half > 3.0:
             return vehicles.truck(rng, palette)
-        if u < 0.17:
+        if u < 0.19:
             return people.motorcyclist(rng, palette)
-        if u < 0.24:
+        if u < 0.27:
             return people.bicyclist(rng, palette)
         return vehicles.car(rng, palette)
 
