@@ -14,6 +14,9 @@ from training.world.road import Course
 REACH = 62.0
 """How far the ground extends to each side of the road, metres."""
 
+MARKING = 0.07
+"""Half the width of the centre line's paint, metres."""
+
 
 @dataclass(frozen=True)
 class Zone:
@@ -122,10 +125,10 @@ def build(rng: np.random.Generator, course: Course, road_half: float, blocks: li
     for b in breaks_t:
         if not merged or b - merged[-1] > 0.06:
             merged.append(float(b))
-    fine = np.arange(-16, 16.01, 0.4)
+    fine = np.arange(-15.8, 16.01, 0.4)
     coarse = np.cumsum(np.linspace(0.5, 2.5, 31)) + 16
     coarse = coarse[coarse < REACH]
-    t = _axis(merged, -REACH, REACH, np.concatenate([-coarse[::-1], fine, coarse]))
+    t = _axis(merged, -REACH, REACH, np.concatenate([-coarse[::-1], fine, coarse, [-MARKING, MARKING]]))
     breaks_s = sorted(x for street in streets for x in (street.s - street.half, street.s + street.half))
     s = _axis(breaks_s, low, high, 0.5)
 

@@ -99,7 +99,7 @@ def furnish(site: Site, settings: StreetSettings, block: Block, walk: tuple[floa
             site.place(furniture.post(rng, site.palette), s, t, 0.4, 0.4, 0.0, ALL)
         else:
             site.place(furniture.board(rng, site.palette), s, side * (inner + width + 0.6), 0.5, 2.8, rng.normal(0, 0.1))
-    for s in every((14.0, 60.0)):
+    for s in every((7.0, 35.0)):
         yaw = rng.choice([0.0, np.pi])
         site.place(furniture.bin_(rng, site.palette), s, far, 1.35, 0.85, yaw + rng.normal(0, 0.1), LOW)
     for s in every((25.0 / settings.rare, 90.0 / settings.rare)):

@@ -23,6 +23,7 @@ class LidarUnit:
     azimuth_offset: np.ndarray  # float32 [B]
     gain: np.ndarray  # float32 [B]
     range_noise: float
+    mount: np.ndarray  # float64 [3, 3], how it sits on the vehicle: nobody's roof is level
     blind: np.ndarray  # float32 [K, 4], radians: azimuth from, to; elevation from, to
 
     @staticmethod
@@ -35,8 +36,9 @@ class LidarUnit:
             spec,
             (spec.elevation + rng.normal(0, np.radians(0.02), beams)).astype(np.float32),
             rng.uniform(-np.radians(0.25), np.radians(0.25), beams).astype(np.float32),
-            (gain * rng.uniform(0.82, 1.18, beams)).astype(np.float32),
+            (spec.gain * gain * rng.uniform(0.82, 1.18, beams)).astype(np.float32),
             range_noise,
+            _small_rotation(np.radians(rng.normal(0, (0.8, 0.7)))),
             blind.astype(np.float32),
         )
 
@@ -104,6 +106,12 @@ def sweep(rng: np.random.Generator, scene: Scene, unit: LidarUnit, T_start: np.n
     return Scan(cloud, world, hits.material[kept], hits.instance[kept])
 
 
+def _small_rotation(angles: np.ndarray) -> np.ndarray:
+    """3x3 rotation by roll, then pitch (radians)."""
+    (cr, cp), (sr, sp) = np.cos(angles), np.sin(angles)
+    return np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]) @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+
+
 def _pose_along(T_start: np.ndarray, T_end: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotations float32 [N, 3, 3] and origins float32 [N, 3] at each ``share`` of the way between two close poses."""
     relative = T_start[:3, :3].T @ T_end[:3, :3]
@@ -133,13 +141,13 @@ def _measure(rng: np.random.Generator, scene: Scene, unit: LidarUnit, hits: Hits
     soft = softness[material]
     lambert = np.where(soft > 0, 0.8, 0.55 + 0.45 * facing)
     noise = 1 + 0.16 * rng.standard_normal(count, dtype=np.float32)
-    intensity = rho * lambert * gain * noise - 0.02 * rng.random(count, dtype=np.float32) - 0.015
+    intensity = rho * lambert * gain * noise - spec.gain * (0.02 * rng.random(count, dtype=np.float32) + 0.015)
     intensity[_stained(hits.local) & (paved[material])] *= 0.1
     # Power that comes back falls with range squared and with grazing incidence: weak echoes are reported as 0,
     # weaker ones not at all.
     power = rho * np.maximum(np.where(soft > 0, 0.6, facing), 0.004) * np.square(45.0 / np.maximum(distance, 1.0))
     power *= rng.gamma(6.0, 1 / 6.0, count).astype(np.float32)
-    intensity[(power < 0.024) | (rng.random(count, dtype=np.float32) < 0.02) | (intensity < 0.02)] = 0
+    intensity[(power < 0.024) | (rng.random(count, dtype=np.float32) < 0.02) | (intensity < 0.02 * spec.gain)] = 0
     intensity = np.clip(intensity, 0, 0.99).astype(np.float32)
     back = (power > 0.011) & (rng.random(count, dtype=np.float32) >= np.maximum(lost[material], 0.006))
     kept = hit & back & (hits.distance > spec.min_range) & (hits.distance < spec.max_range)

@@ -21,15 +21,15 @@ def side_streets(rng: np.random.Generator, settings: StreetSettings, low: float,
 
 def _strips(rng: np.random.Generator, theme: str, kerb: float) -> tuple[Zone, ...]:
     raised = kerb if rng.random() < 0.85 else 0.01
-    bay = Zone(float(rng.uniform(2.0, 2.5)), 'parking' if rng.random() < 0.75 else 'road', float(rng.uniform(0, 0.03)))
+    bay = Zone(float(rng.uniform(2.0, 2.6)), 'parking' if rng.random() < 0.75 else 'road', float(rng.uniform(-0.02, 0.05)))
     walk = Zone(float(rng.uniform(1.3, 3.0)), 'sidewalk', raised)
     verge = Zone(float(rng.uniform(1.0, 3.0)), 'terrain', raised + 0.03)
     soil = 'other-ground' if rng.random() < 0.08 else 'terrain'
     if theme == 'rural':
-        strips = [Zone(float(rng.uniform(1.5, 4)), 'terrain', 0.02)]
+        strips = [Zone(float(rng.uniform(1.5, 4)), 'terrain', float(rng.uniform(-0.2, 0.06)))]
         if rng.random() < 0.3:
             strips.insert(0, walk)
-        return (*strips, Zone(0.0, soil, 0.05))
+        return (*strips, Zone(0.0, soil, float(rng.uniform(-0.5, 0.3))))
     if theme == 'commercial':
         lot = Zone(float(rng.uniform(5.5, 18)), 'parking' if rng.random() < 0.7 else 'sidewalk', raised * 0.5)
         strips = [walk, lot] if rng.random() < 0.7 else [verge, walk, lot]
@@ -47,7 +47,7 @@ def _strips(rng: np.random.Generator, theme: str, kerb: float) -> tuple[Zone, ..
         strips = [walk]
     else:
         strips = [bay, verge, walk]
-    return (*strips, Zone(0.0, soil, raised + float(rng.uniform(0, 0.15))))
+    return (*strips, Zone(0.0, soil, raised + float(rng.uniform(-0.12, 0.4))))
 
 
 def blocks(rng: np.random.Generator, settings: StreetSettings, theme: str, streets: list[SideStreet], low: float,
@@ -62,7 +62,7 @@ def blocks(rng: np.random.Generator, settings: StreetSettings, theme: str, stree
         for start, end in zip(starts, ends, strict=True):
             if rng.random() < 0.35:
                 strips = _strips(rng, theme, float(rng.uniform(*settings.kerb_height)))
-            incline = float(rng.choice([0.0, rng.uniform(-0.08, 0.03), rng.uniform(0.03, 0.3)], p=[0.5, 0.3, 0.2]))
+            incline = float(rng.choice([0.0, rng.uniform(-0.1, 0.04), rng.uniform(0.03, 0.3)], p=[0.3, 0.45, 0.25]))
             if end > start:
                 result.append(Block(start, end, side, strips, incline))
     return result

@@ -33,21 +33,22 @@ def record(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, eve
         yield _one(np.random.default_rng([seed, 2, index]), street, unit, rig, t, exposure)
 
 
-def lidar_pose(street: Street, height: float, t: float) -> np.ndarray:
-    """4x4 pose of the LiDAR, ``height`` metres above the ground, at ``t`` seconds, world frame."""
+def lidar_pose(street: Street, unit: LidarUnit, t: float) -> np.ndarray:
+    """4x4 pose of the LiDAR on its mount at ``t`` seconds, world frame."""
     T = street.ego.pose(t)
-    T[:3, 3] += T[:3, 2] * height
+    T[:3, 3] += T[:3, 2] * unit.spec.height
+    T[:3, :3] = T[:3, :3] @ unit.mount
     return T
 
 
 def _one(rng: np.random.Generator, street: Street, unit: LidarUnit, rig: SensorRig, t: float, exposure: float) -> SyntheticSweep:
     spec = unit.spec
     stamp = START_NS + round(t * 1e9)
-    T_start, T_end = (lidar_pose(street, spec.height, x) for x in (t, t + spec.period))
+    T_start, T_end = (lidar_pose(street, unit, x) for x in (t, t + spec.period))
     scan = sweep(rng, street.scene, unit, T_start, T_end, t, stamp)
     classes = np.array([m.class_id for m in street.scene.materials], np.uint8)
     shutter = t + spec.period / 2
-    T_world_lidar = lidar_pose(street, spec.height, shutter)
+    T_world_lidar = lidar_pose(street, unit, shutter)
     views, truths, seen = [], [], []
     for camera in rig.cameras:
         from training.world.camera import CameraLook, render

@@ -17,6 +17,7 @@ class LidarSpec:
     columns     firings per turn
     period      seconds per turn; it turns clockwise seen from above, begins and ends looking backwards
     height      above the ground, metres
+    gain        of the reported intensity against the HDL-64E's: every model has a scale of its own
     blind       parts of the view that its own vehicle hides, each (azimuth from, to; elevation from, to, degrees;
                 share of units mounted so)
     """
@@ -28,6 +29,7 @@ class LidarSpec:
     height: float
     min_range: float = 1.5
     max_range: float = 80.0
+    gain: float = 1.0
     blind: tuple[tuple[float, float, float, float, float], ...] = ()
     column_major: bool = False  # order of points: firing by firing, else beam by beam from the top
 
@@ -63,7 +65,8 @@ def hdl64(columns: int = 2048) -> LidarSpec:
 def hdl32(columns: int = 1084) -> LidarSpec:
     """The 32 beams of nuScenes' Velodyne HDL-32E: +10.67 to -30.67 degrees, 4/3 degree apart."""
     elevation = np.radians(10.67 - np.arange(32) * 4.0 / 3.0).astype(np.float32)
-    return LidarSpec('hdl32', elevation, columns, 0.05, 1.84, min_range=1.0, max_range=70.0, column_major=True)
+    return LidarSpec('hdl32', elevation, columns, 0.05, 1.84, min_range=1.0, max_range=75.0, gain=0.25,
+                     blind=((-25.0, 25.0, -33.0, -25.0, 0.9), (150.0, 210.0, -33.0, -23.0, 0.9)), column_major=True)  # fmt: skip
 
 
 _OPTICAL = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)

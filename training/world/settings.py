@@ -18,7 +18,7 @@ class StreetSettings:
     bend: Range = (0.0, 7.0)  # amplitude of the road's sideways swing
     grade: Range = (0.0, 0.03)  # steepest rise
     crossing_spacing: Range = (35.0, 120.0)
-    kerb_height: Range = (0.03, 0.15)
+    kerb_height: Range = (0.04, 0.18)
     parked_share: Range = (0.15, 0.8)  # of kerb length taken by parked vehicles
     tree_spacing: Range = (7.0, 30.0)
     planting: Range = (0.5, 1.5)  # how much grows in front gardens

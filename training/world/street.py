@@ -63,7 +63,7 @@ def build_street(seed: int, settings: StreetSettings, duration: float) -> Street
     if rng.random() < 0.55:
         dash = rng.uniform(2, 5)
         for s in np.arange(low, high, 2 * dash):
-            ground.paint(s, s + dash, -0.07, 0.14, 'lane-marking')
+            ground.paint(s, s + dash, -0.8 * ground_module.MARKING, 0.8 * ground_module.MARKING, 'lane-marking')
     moving = actors(site, settings, speed, duration, walkways)
     mesh = merge([ground.mesh(palette), *[m for m, _ in site.items]])
     counts = [len(m.faces) for m, _ in site.items]
