@@ -17,6 +17,7 @@ import numpy as np
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Camera, CameraView, Frame, PointCloud
 from sam2amml_core.geometry.camera_info import camera_from_info
+from sam2amml_core.io.bag_messages import sweep_duration_ns
 from sam2amml_core.io.frame_tree import FrameTree
 from sam2amml_core.io.images import decode_compressed, decode_image
 from sam2amml_core.io.pointcloud2 import decode
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 CLOUD, IMAGE, COMPRESSED, INFO = (f'sensor_msgs/msg/{kind}' for kind in
                                   ('PointCloud2', 'Image', 'CompressedImage', 'CameraInfo'))
 MAX_IMAGE_AGE_NS = 150_000_000
-"""An image farther than this from the sweep's stamp does not belong to it."""
+"""An image farther than this from the middle of a sweep does not belong to it."""
 
 
 class BagInput:
@@ -151,18 +152,24 @@ class BagInput:
     def _complete(cloud: PointCloud, views: dict[str, list[CameraView]], recorded_ns: int) -> bool:
         if recorded_ns > cloud.stamp_ns + 4 * MAX_IMAGE_AGE_NS:
             return True
-        return all(found and found[-1].stamp_ns >= cloud.stamp_ns + MAX_IMAGE_AGE_NS for found in views.values())
+        return all(found and found[-1].stamp_ns >= _middle(cloud) + MAX_IMAGE_AGE_NS for found in views.values())
 
     @staticmethod
     def _frame(cloud: PointCloud, views: dict[str, list[CameraView]]) -> Frame:
-        """The nearest image of each camera; older ones than any later sweep can need are dropped."""
+        """The image of each camera nearest to the middle of the sweep; ones too old for any later sweep are dropped."""
         chosen = []
+        middle = _middle(cloud)
         for found in views.values():
-            near = min(found, key=lambda view: abs(view.stamp_ns - cloud.stamp_ns), default=None)
-            if near is not None and abs(near.stamp_ns - cloud.stamp_ns) <= MAX_IMAGE_AGE_NS:
+            near = min(found, key=lambda view: abs(view.stamp_ns - middle), default=None)
+            if near is not None and abs(near.stamp_ns - middle) <= MAX_IMAGE_AGE_NS:
                 chosen.append(near)
             found[:] = [view for view in found if view.stamp_ns > cloud.stamp_ns - MAX_IMAGE_AGE_NS]
         return Frame(cloud, tuple(chosen))
+
+
+def _middle(cloud: PointCloud) -> int:
+    """The time half-way through the sweep, ns; its stamp when the points carry no time."""
+    return cloud.stamp_ns + sweep_duration_ns(cloud) // 2
 
 
 def suggest_model(cloud: PointCloud) -> str:

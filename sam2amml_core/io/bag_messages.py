@@ -38,6 +38,14 @@ def optical_frame(camera: str) -> str:
     return f'{camera}_optical'
 
 
+def sweep_duration_ns(cloud: PointCloud) -> int:
+    """From the stamp to the last measured point; 0 without per-point time."""
+    if cloud.time is None or not len(cloud):
+        return 0
+    last = float(np.fmax.reduce(cloud.time, initial=0.0))
+    return max(0, round(last * 1e9)) if np.isfinite(last) else 0
+
+
 @cache
 def typestore() -> Any:
     """The message types of ROS 2 Jazzy, which Kilted and later read as they are."""

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Camera, CameraView, Frame, PointCloud
 from sam2amml_core.io import bag_messages as msg
@@ -72,7 +70,7 @@ class BagWriter:
                 T_world_lidar, cloud.stamp_ns, cloud.frame_id, T_world_lidar_end))
         for view in frame.views:
             self._write_view(view)
-        self._add(msg.CLOUD_TOPIC, 'sensor_msgs/msg/PointCloud2', cloud.stamp_ns + sweep_duration_ns(cloud),
+        self._add(msg.CLOUD_TOPIC, 'sensor_msgs/msg/PointCloud2', cloud.stamp_ns + msg.sweep_duration_ns(cloud),
                   msg.cloud_message(cloud))
 
     def write_odometry(self, T_world_lidar: np.ndarray, stamp_ns: int, lidar_frame: str) -> None:
@@ -123,14 +121,6 @@ def write_bag(frames: Sequence[Frame] | Any, path: str | Path, images: str = 'ra
         if not count:
             raise InputError('no frames to write into a bag; check the input')
     return count
-
-
-def sweep_duration_ns(cloud: PointCloud) -> int:
-    """From the stamp to the last measured point; 0 without per-point time."""
-    if cloud.time is None or not len(cloud):
-        return 0
-    last = float(np.fmax.reduce(cloud.time, initial=0.0))
-    return max(0, round(last * 1e9)) if np.isfinite(last) else 0
 
 
 def clear_bag(path: Path) -> None:
