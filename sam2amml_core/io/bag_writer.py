@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Camera, CameraView, Frame, PointCloud
 from sam2amml_core.io import bag_messages as msg
