@@ -9,7 +9,9 @@ from training.world.mesh import Mesh, box, merge, quads
 from training.world.scene import Texture
 
 
-def _windows(rng: np.random.Generator, width: float, height: float, storey: float, glass: int, frame: int) -> list[Mesh]:
+def _windows(
+    rng: np.random.Generator, width: float, height: float, storey: float, glass: int, frame: int
+) -> list[Mesh]:
     """Frames and panes on the front: frames stand 4 cm out, panes 1 cm, so that nothing flickers."""
     parts: list[Mesh] = []
     pitch, w, h = rng.uniform(1.9, 3.4), rng.uniform(0.8, 1.5), rng.uniform(1.0, 1.7)
@@ -32,7 +34,9 @@ def _windows(rng: np.random.Generator, width: float, height: float, storey: floa
     return parts
 
 
-def _gable(width: float, depth: float, eaves: float, rise: float, overhang: float, along_x: bool, roof: int, wall: int) -> Mesh:
+def _gable(
+    width: float, depth: float, eaves: float, rise: float, overhang: float, along_x: bool, roof: int, wall: int
+) -> Mesh:
     """A saddle roof on a box, its ridge along x or along y."""
     x, o = width / 2, overhang
     if along_x:
@@ -54,7 +58,9 @@ def house(rng: np.random.Generator, palette: Palette, width: float, depth: float
     texture = Texture.BRICK if rng.random() < 0.35 else Texture.PLASTER
     wall = palette.surface('building', texture)
     frame = palette.surface('building', Texture.PLAIN, color=(0.7, 0.7, 0.68))
-    roof = palette.surface('building', Texture.ROOF, color=(0.30, 0.13, 0.09) if rng.random() < 0.6 else (0.12, 0.12, 0.13))
+    roof = palette.surface(
+        'building', Texture.ROOF, color=(0.30, 0.13, 0.09) if rng.random() < 0.6 else (0.12, 0.12, 0.13)
+    )
     glass = palette.glass('building')
     storey = rng.uniform(2.6, 3.1)
     eaves = storeys * storey + rng.uniform(0.1, 0.5)

@@ -63,7 +63,9 @@ def board(rng: np.random.Generator, palette: Palette) -> Mesh:
 
 def fence(rng: np.random.Generator, palette: Palette, length: float) -> Mesh:
     """A fence or a garden wall along x: pickets, boards, rails, bars or stone."""
-    kind = rng.choice(['picket', 'boards', 'rails', 'bars', 'wall', 'mesh', 'guard'], p=[0.2, 0.14, 0.1, 0.19, 0.22, 0.1, 0.05])
+    kind = rng.choice(
+        ['picket', 'boards', 'rails', 'bars', 'wall', 'mesh', 'guard'], p=[0.2, 0.14, 0.1, 0.19, 0.22, 0.1, 0.05]
+    )
     if kind == 'guard':
         return _guard_rail(palette, length)
     height = rng.uniform(0.75, 1.35) if kind != 'boards' else rng.uniform(1.3, 1.95)

@@ -68,10 +68,10 @@ class Ground:
         j = int(np.clip(np.searchsorted(self.t, t) - 1, 0, len(self.t) - 2))
         a = np.clip((s - self.s[i]) / (self.s[i + 1] - self.s[i]), 0, 1)
         b = np.clip((t - self.t[j]) / (self.t[j + 1] - self.t[j]), 0, 1)
-        z = self.z[i:i + 2, j:j + 2]
+        z = self.z[i : i + 2, j : j + 2]
         low = z[0, 0] * (1 - b) + z[0, 1] * b
         high = z[1, 0] * (1 - b) + z[1, 1] * b
-        return float(low * (1 - a) + high * a + self.course.elevation(np.float64(s)))
+        return float(low * (1 - a) + high * a + self.course.elevation(s))
 
     def lowest(self, s: float, t: float, radius: float) -> float:
         """World z of the lowest surface within ``radius`` metres: where a house's or a hedge's foot goes."""
@@ -98,7 +98,9 @@ class Ground:
         columns = len(self.t)
         i, j = np.meshgrid(np.arange(len(self.s) - 1), np.arange(columns - 1), indexing='ij')
         a = (i * columns + j).ravel()
-        faces = np.concatenate([np.stack([a, a + columns, a + columns + 1], 1), np.stack([a, a + columns + 1, a + 1], 1)])
+        faces = np.concatenate(
+            [np.stack([a, a + columns, a + columns + 1], 1), np.stack([a, a + columns + 1, a + 1], 1)]
+        )
         table = np.zeros(256, np.int32)
         names = {v: k for k, v in WORLD_ID.items()}
         for value in np.unique(self.name):
@@ -107,17 +109,23 @@ class Ground:
         return Mesh(vertices.astype(np.float32), faces.astype(np.int32), np.concatenate([material, material]))
 
 
-def _axis(breaks: list[float], low: float, high: float, step: np.ndarray | float) -> np.ndarray:
-    """Grid lines from low to high about ``step`` apart, with two lines 2 cm apart at each break: a kerb's face."""
+def _axis(breaks: list[float], low: float, high: float, regular: np.ndarray) -> np.ndarray:
+    """Grid lines from low to high near the ``regular`` ones, with two lines 2 cm apart at each break: a kerb's face."""
     lines = [b + d for b in breaks for d in (-0.01, 0.01)]
-    regular = np.arange(low, high, step) if np.isscalar(step) else np.asarray(step)
     distance = np.abs(regular[:, None] - np.asarray(breaks)[None]) if breaks else np.full((len(regular), 1), 9.0)
     kept = regular[distance.min(1) > 0.08]
     return np.unique(np.concatenate([lines, kept, [low, high]]))
 
 
-def build(rng: np.random.Generator, course: Course, road_half: float, blocks: list[Block], streets: list[SideStreet],
-          low: float, high: float) -> Ground:
+def build(
+    rng: np.random.Generator,
+    course: Course,
+    road_half: float,
+    blocks: list[Block],
+    streets: list[SideStreet],
+    low: float,
+    high: float,
+) -> Ground:
     """The ground between s = low and high: strips of each block, side streets cut through them."""
     breaks_t = [b.side * b.edge(road_half, i) for b in blocks for i in range(len(b.zones))]
     breaks_t = sorted(set(np.round(breaks_t, 2)))
@@ -130,7 +138,7 @@ def build(rng: np.random.Generator, course: Course, road_half: float, blocks: li
     coarse = coarse[coarse < REACH]
     t = _axis(merged, -REACH, REACH, np.concatenate([-coarse[::-1], fine, coarse, [-MARKING, MARKING]]))
     breaks_s = sorted(x for street in streets for x in (street.s - street.half, street.s + street.half))
-    s = _axis(breaks_s, low, high, 0.5)
+    s = _axis(breaks_s, low, high, np.arange(low, high, 0.5))
 
     shape = (len(s), len(t))
     z, zone_class = np.zeros(shape), np.full(shape, WORLD_ID['road'], np.uint8)

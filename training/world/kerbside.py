@@ -98,13 +98,20 @@ def furnish(site: Site, settings: StreetSettings, block: Block, walk: tuple[floa
         elif kind < 0.9:
             site.place(furniture.post(rng, site.palette), s, t, 0.4, 0.4, 0.0, ALL)
         else:
-            site.place(furniture.board(rng, site.palette), s, side * (inner + width + 0.6), 0.5, 2.8, rng.normal(0, 0.1))
+            site.place(
+                furniture.board(rng, site.palette), s, side * (inner + width + 0.6), 0.5, 2.8, rng.normal(0, 0.1)
+            )
     for s in every((7.0, 35.0)):
         yaw = rng.choice([0.0, np.pi])
         site.place(furniture.bin_(rng, site.palette), s, far, 1.35, 0.85, yaw + rng.normal(0, 0.1), LOW)
     for s in every((25.0 / settings.rare, 90.0 / settings.rare)):
         for i in range(int(rng.integers(1, 4))):
-            site.park(lambda: people.bicycle(rng, site.palette), s + 0.8 * i, far - side * 0.4, np.pi / 2 + rng.normal(0, 0.15))
+            site.park(
+                lambda: people.bicycle(rng, site.palette),
+                s + 0.8 * i,
+                far - side * 0.4,
+                np.pi / 2 + rng.normal(0, 0.15),
+            )
     for _ in range(rng.poisson(max(block.end - block.start, 0) / 100 * rng.uniform(*settings.walkers_per_100m))):
         s = rng.uniform(block.start, block.end)
         t = side * rng.uniform(inner + 0.3, inner + width + (2 if rng.random() < 0.2 else 0))
@@ -123,4 +130,3 @@ def works(site: Site, settings: StreetSettings, block: Block, inner: float) -> N
             site.place(furniture.barrier(rng, site.palette), s0 + 2.2 * i, t, 0.7, 2.1, np.pi / 2, LOW)
         else:
             site.place(furniture.cone(site.palette), s0 + 2.2 * i, t, 0.45, 0.45, 0.0, LOW)
-

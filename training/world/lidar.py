@@ -69,8 +69,15 @@ class Scan:
     instance: np.ndarray
 
 
-def sweep(rng: np.random.Generator, scene: Scene, unit: LidarUnit, T_start: np.ndarray, T_end: np.ndarray, t: float,
-          stamp_ns: int) -> Scan:
+def sweep(
+    rng: np.random.Generator,
+    scene: Scene,
+    unit: LidarUnit,
+    T_start: np.ndarray,
+    T_end: np.ndarray,
+    t: float,
+    stamp_ns: int,
+) -> Scan:
     """One turn of ``unit`` beginning at ``t`` seconds, the sensor moving from pose ``T_start`` to ``T_end``."""
     spec = unit.spec
     beams, columns = len(unit.elevation), spec.columns
@@ -115,7 +122,10 @@ def _small_rotation(angles: np.ndarray) -> np.ndarray:
 def _pose_along(T_start: np.ndarray, T_end: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotations float32 [N, 3, 3] and origins float32 [N, 3] at each ``share`` of the way between two close poses."""
     relative = T_start[:3, :3].T @ T_end[:3, :3]
-    w = np.array([relative[2, 1] - relative[1, 2], relative[0, 2] - relative[2, 0], relative[1, 0] - relative[0, 1]]) / 2
+    w = (
+        np.array([relative[2, 1] - relative[1, 2], relative[0, 2] - relative[2, 0], relative[1, 0] - relative[0, 1]])
+        / 2
+    )
     skew = np.array([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
     base, slope = T_start[:3, :3], T_start[:3, :3] @ skew
     rotation = base.astype(np.float32) + share[:, None, None] * slope.astype(np.float32)
@@ -123,8 +133,9 @@ def _pose_along(T_start: np.ndarray, T_end: np.ndarray, share: np.ndarray) -> tu
     return rotation, origin.astype(np.float32)
 
 
-def _measure(rng: np.random.Generator, scene: Scene, unit: LidarUnit, hits: Hits, direction: np.ndarray,
-             gain: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _measure(
+    rng: np.random.Generator, scene: Scene, unit: LidarUnit, hits: Hits, direction: np.ndarray, gain: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reported intensity [R] 0..1, measured distance [R], and which of the R pulses come back [R]."""
     spec = unit.spec
     reflectance = np.array([m.reflectance for m in scene.materials], np.float32)

@@ -50,8 +50,16 @@ def fill_block(site: Site, settings: StreetSettings, theme: str, block: Block) -
     _backdrop(site, block)
 
 
-def _built(site: Site, settings: StreetSettings, block: Block, kind: str, middle: float, width: float, front: float,
-           setback: float) -> None:
+def _built(
+    site: Site,
+    settings: StreetSettings,
+    block: Block,
+    kind: str,
+    middle: float,
+    width: float,
+    front: float,
+    setback: float,
+) -> None:
     rng, side = site.rng, block.side
     gap = rng.uniform(1.5, 5.0) if kind == 'house' else rng.uniform(0, 1.5)
     wide, deep = max(width - gap, 5.0), rng.uniform(7.0, 12.0)
@@ -64,13 +72,17 @@ def _built(site: Site, settings: StreetSettings, block: Block, kind: str, middle
         deep = 5.5
         mesh = buildings.garage(rng, site.palette, wide, deep)
     else:
-        storeys = int(rng.choice([1, 2, 3, 4], p=[0.2, 0.5, 0.25, 0.05] if kind == 'house' else [0.02, 0.3, 0.43, 0.25]))
+        storeys = int(
+            rng.choice([1, 2, 3, 4], p=[0.2, 0.5, 0.25, 0.05] if kind == 'house' else [0.02, 0.3, 0.43, 0.25])
+        )
         mesh = buildings.house(rng, site.palette, wide, deep, storeys)
     distance = front + setback
     tilt = rng.normal(0, 0.02) if rng.random() < 0.85 else rng.uniform(-0.3, 0.3)
     yaw = (0.0 if side > 0 else np.pi) + tilt
     z = site.ground.height(middle + shift, side * (distance + 0.5))
-    built = site.place(mesh, middle + shift, side * (distance + 1.2), wide + 0.6, deep + 1.6, yaw, ALL, z, deep / 2 - 0.2)
+    built = site.place(
+        mesh, middle + shift, side * (distance + 1.2), wide + 0.6, deep + 1.6, yaw, ALL, z, deep / 2 - 0.2
+    )
     drive = built and kind == 'house' and setback > 3.5 and rng.random() < 0.55
     if drive:
         _driveway(site, block, middle - width / 2 + 1.8, front, setback)
@@ -121,8 +133,9 @@ def _boundary(site: Site, block: Block, start: float, end: float, front: float) 
                            site.ground.lowest(s, t, 0.5))  # fmt: skip
 
 
-def plant_tree(site: Site, s: float, t: float, height: float, radius: float, trunk: float, clear: float,
-               density: float = 1.0) -> bool:
+def plant_tree(
+    site: Site, s: float, t: float, height: float, radius: float, trunk: float, clear: float, density: float = 1.0
+) -> bool:
     """A tree whose crown meets nothing above and whose trunk meets nothing below; shrinks to fit, or does not grow."""
     center, heading = site.footprint(s, t, 0)
     for scale in (1.0, 0.7, 0.45):
@@ -142,27 +155,32 @@ def plant_tree(site: Site, s: float, t: float, height: float, radius: float, tru
     return False
 
 
-def _planted(site: Site, settings: StreetSettings, block: Block, middle: float, width: float, front: float,
-             depth: float) -> None:
+def _planted(
+    site: Site, settings: StreetSettings, block: Block, middle: float, width: float, front: float, depth: float
+) -> None:
     """Bushes, small trees, long grass in a front garden."""
     rng, side = site.rng, block.side
     amount = rng.uniform(*settings.planting)
     count = rng.poisson(0.2 * width * depth * amount)
-    s = middle + rng.uniform(-0.5, 0.5, count) * width
-    t = side * (front + rng.uniform(0.9, max(depth - 0.6, 1.0), count))
-    _shrubs(site, s, t, (0.3, 1.5), (0.4, 2.8))
+    along = middle + rng.uniform(-0.5, 0.5, count) * width
+    out = side * (front + rng.uniform(0.9, max(depth - 0.6, 1.0), count))
+    _shrubs(site, along, out, (0.3, 1.5), (0.4, 2.8))
     for _ in range(rng.poisson(0.035 * width * depth * amount)):
         s, t = middle + rng.uniform(-0.5, 0.5) * width, side * (front + rng.uniform(1.2, max(depth - 1.0, 1.3)))
-        plant_tree(site, s, t, rng.uniform(2.5, 8), rng.uniform(1.0, 2.6), rng.uniform(0.05, 0.16), rng.uniform(0.6, 2.4))
+        plant_tree(
+            site, s, t, rng.uniform(2.5, 8), rng.uniform(1.0, 2.6), rng.uniform(0.05, 0.16), rng.uniform(0.6, 2.4)
+        )
     spots = rng.poisson(2.0 * width * min(depth, 6) * rng.random())
     if spots:
-        s = middle + rng.uniform(-0.5, 0.5, spots) * width
-        t = side * (front + rng.uniform(0.2, min(depth, 6), spots))
-        _grass(site, s, t, rng.uniform(0.05, 0.25))
+        along = middle + rng.uniform(-0.5, 0.5, spots) * width
+        out = side * (front + rng.uniform(0.2, min(depth, 6), spots))
+        _grass(site, along, out, rng.uniform(0.05, 0.25))
 
 
 def _grass(site: Site, s: np.ndarray, t: np.ndarray, height: float) -> None:
-    kept = [(a, b) for a, b in zip(s, t, strict=True) if site.occupancy.free(site.footprint(a, b, 0)[0], 0, 0.1, 0.1, LOW)]
+    kept = [
+        (a, b) for a, b in zip(s, t, strict=True) if site.occupancy.free(site.footprint(a, b, 0)[0], 0, 0.1, 0.1, LOW)
+    ]
     if not kept:
         return
     points = np.array([[*site.footprint(a, b, 0)[0], site.ground.height(a, b)] for a, b in kept])
@@ -177,13 +195,15 @@ def _grove(site: Site, block: Block, middle: float, width: float, start: float, 
         return
     for _ in range(rng.poisson(density * width * (end - start) * 0.8)):
         s, t = middle + rng.uniform(-0.5, 0.5) * width, side * rng.uniform(start, end)
-        plant_tree(site, s, t, rng.uniform(4, 13), rng.uniform(1.5, 3.4), rng.uniform(0.07, 0.24), rng.uniform(0.8, 3.5), 0.7)
+        plant_tree(
+            site, s, t, rng.uniform(4, 13), rng.uniform(1.5, 3.4), rng.uniform(0.07, 0.24), rng.uniform(0.8, 3.5), 0.7
+        )
     count = rng.poisson(3.5 * density * width * (end - start))
-    s, t = middle + rng.uniform(-0.5, 0.5, count) * width, side * rng.uniform(start, end, count)
-    _shrubs(site, s, t, (0.5, 2.2), (0.6, 4.0))
+    along, out = middle + rng.uniform(-0.5, 0.5, count) * width, side * rng.uniform(start, end, count)
+    _shrubs(site, along, out, (0.5, 2.2), (0.6, 4.0))
     if density > 0.05 and rng.random() < 0.8:  # the wood's edge is overgrown
-        s = np.arange(middle - width / 2, middle + width / 2, 1.3)
-        _shrubs(site, s, side * (start + rng.uniform(0.3, 2.0, len(s))), (0.9, 1.8), (1.5, 4.5))
+        along = np.arange(middle - width / 2, middle + width / 2, 1.3)
+        _shrubs(site, along, side * (start + rng.uniform(0.3, 2.0, len(along))), (0.9, 1.8), (1.5, 4.5))
 
 
 def _shrubs(site: Site, s: np.ndarray, t: np.ndarray, radius: tuple[float, float], height: tuple[float, float]) -> None:

@@ -68,8 +68,13 @@ class Palette:
         self.list.append(material)
         return len(self.list) - 1
 
-    def surface(self, name: str, texture: Texture | None = None, reflectance: float | None = None,
-                color: tuple[float, float, float] | None = None) -> int:
+    def surface(
+        self,
+        name: str,
+        texture: Texture | None = None,
+        reflectance: float | None = None,
+        color: tuple[float, float, float] | None = None,
+    ) -> int:
         """A new variation of the class's usual surface."""
         level, spread, usual = _SURFACES.get(name, _METAL)
         value = float(np.clip(self._rng.normal(level, spread), 0.02, 2.0)) if reflectance is None else reflectance
@@ -77,8 +82,8 @@ class Palette:
             options = _COLORS.get(name) or (_CLOTHES if name in ('person', 'bicyclist', 'motorcyclist') else _PAINTS)
             color = options[self._rng.integers(len(options))]
         shade = self._rng.uniform(0.8, 1.2)
-        tinted = tuple(float(np.clip(c * shade * self._rng.uniform(0.93, 1.07), 0.01, 0.95)) for c in color)
-        return self.add(Material(WORLD_ID[name], value, tinted, usual if texture is None else texture))
+        red, green, blue = (float(np.clip(c * shade * self._rng.uniform(0.93, 1.07), 0.01, 0.95)) for c in color)
+        return self.add(Material(WORLD_ID[name], value, (red, green, blue), usual if texture is None else texture))
 
     def paint(self, name: str) -> int:
         """A vehicle's body: many are nearly black to a LiDAR unless hit square on."""

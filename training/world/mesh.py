@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +17,7 @@ class Mesh:
     faces: np.ndarray
     material: np.ndarray
 
-    def moved(self, translation: Sequence[float] = (0, 0, 0), yaw: float = 0.0, scale: float = 1.0) -> Mesh:
+    def moved(self, translation: ArrayLike = (0, 0, 0), yaw: float = 0.0, scale: float = 1.0) -> Mesh:
         """Scaled, turned about z by ``yaw`` radians, then shifted by ``translation`` metres."""
         c, s = np.cos(yaw), np.sin(yaw)
         rotation = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
@@ -62,16 +63,17 @@ _BOX_FACES = np.array([
 ])  # fmt: skip
 
 
-def box(low: Sequence[float], high: Sequence[float], material: int) -> Mesh:
+def box(low: ArrayLike, high: ArrayLike, material: int) -> Mesh:
     """An axis-aligned box between two corners."""
-    (x0, y0, z0), (x1, y1, z1) = low, high
+    (x0, y0, z0), (x1, y1, z1) = np.asarray(low, float), np.asarray(high, float)
     corners = [[x0, y0, z0], [x1, y0, z0], [x1, y1, z0], [x0, y1, z0],
                [x0, y0, z1], [x1, y0, z1], [x1, y1, z1], [x0, y1, z1]]  # fmt: skip
     return _mesh(np.array(corners), _BOX_FACES, material)
 
 
-def tube(start: Sequence[float], end: Sequence[float], radius: float, material: int, end_radius: float | None = None,
-         sides: int = 8) -> Mesh:
+def tube(
+    start: ArrayLike, end: ArrayLike, radius: float, material: int, end_radius: float | None = None, sides: int = 8
+) -> Mesh:
     """A capped cylinder (or a cone frustum) from ``start`` to ``end``."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     axis = (b - a) / max(float(np.linalg.norm(b - a)), 1e-9)
@@ -91,7 +93,7 @@ def tube(start: Sequence[float], end: Sequence[float], radius: float, material: 
     return _mesh(vertices, np.concatenate([side, caps]), material)
 
 
-def ellipsoid(center: Sequence[float], radii: Sequence[float], material: int, rows: int = 6, columns: int = 10) -> Mesh:
+def ellipsoid(center: ArrayLike, radii: ArrayLike, material: int, rows: int = 6, columns: int = 10) -> Mesh:
     """A closed ellipsoid."""
     lat = np.linspace(-np.pi / 2, np.pi / 2, rows + 1)
     lon = np.arange(columns) * 2 * np.pi / columns
@@ -104,21 +106,21 @@ def ellipsoid(center: Sequence[float], radii: Sequence[float], material: int, ro
     return _mesh(unit * np.asarray(radii) + np.asarray(center), faces, material)
 
 
-def wheel(center: Sequence[float], radius: float, width: float, material: int, sides: int = 12) -> Mesh:
+def wheel(center: ArrayLike, radius: float, width: float, material: int, sides: int = 12) -> Mesh:
     """A disc standing upright, its axle along y."""
-    x, y, z = center
+    x, y, z = np.asarray(center, float)
     return tube((x, y - width / 2, z), (x, y + width / 2, z), radius, material, sides=sides)
 
 
-def hoop(center: Sequence[float], radius: float, thickness: float, material: int, sides: int = 16) -> Mesh:
+def hoop(center: ArrayLike, radius: float, thickness: float, material: int, sides: int = 16) -> Mesh:
     """A thin ring standing upright, its axle along y: a bicycle's wheel."""
-    x, y, z = center
+    x, y, z = np.asarray(center, float)
     angle = np.arange(sides + 1) * 2 * np.pi / sides
     points = np.stack([x + radius * np.cos(angle), np.full(sides + 1, y), z + radius * np.sin(angle)], 1)
     return merge(tube(points[i], points[i + 1], thickness, material, sides=4) for i in range(sides))
 
 
-def loft(sections: Sequence[np.ndarray], material: int | np.ndarray) -> Mesh:
+def loft(sections: ArrayLike, material: int | np.ndarray) -> Mesh:
     """Closed rings of equal length joined one to the next, ends capped; ``material`` one for all or [len - 1, ring]."""
     rings = np.asarray(sections, float)  # [S, P, 3]
     s, p = rings.shape[:2]

@@ -21,7 +21,9 @@ def side_streets(rng: np.random.Generator, settings: StreetSettings, low: float,
 
 def _strips(rng: np.random.Generator, theme: str, kerb: float) -> tuple[Zone, ...]:
     raised = kerb if rng.random() < 0.85 else 0.01
-    bay = Zone(float(rng.uniform(2.0, 2.6)), 'parking' if rng.random() < 0.75 else 'road', float(rng.uniform(-0.02, 0.05)))
+    bay = Zone(
+        float(rng.uniform(2.0, 2.6)), 'parking' if rng.random() < 0.75 else 'road', float(rng.uniform(-0.02, 0.05))
+    )
     walk = Zone(float(rng.uniform(1.3, 3.0)), 'sidewalk', raised)
     verge = Zone(float(rng.uniform(1.0, 3.0)), 'terrain', raised + 0.03)
     soil = 'other-ground' if rng.random() < 0.08 else 'terrain'
@@ -50,8 +52,9 @@ def _strips(rng: np.random.Generator, theme: str, kerb: float) -> tuple[Zone, ..
     return (*strips, Zone(0.0, soil, raised + float(rng.uniform(-0.12, 0.4))))
 
 
-def blocks(rng: np.random.Generator, settings: StreetSettings, theme: str, streets: list[SideStreet], low: float,
-           high: float) -> list[Block]:
+def blocks(
+    rng: np.random.Generator, settings: StreetSettings, theme: str, streets: list[SideStreet], low: float, high: float
+) -> list[Block]:
     """Both sides of the road cut into blocks by the side streets, each with strips of its own."""
     result = []
     for side in (1, -1):

@@ -16,8 +16,15 @@ def _cloud(rng: np.random.Generator, count: int, radii: np.ndarray, hollow: floa
     return direction * radius[:, None] * radii
 
 
-def tree(rng: np.random.Generator, palette: Palette, height: float, crown_radius: float, trunk_radius: float,
-         clear: float, density: float = 1.0) -> Mesh:
+def tree(
+    rng: np.random.Generator,
+    palette: Palette,
+    height: float,
+    crown_radius: float,
+    trunk_radius: float,
+    clear: float,
+    density: float = 1.0,
+) -> Mesh:
     """A tree: trunk and main branches (class trunk), crown of leaf puffs above ``clear`` metres (vegetation)."""
     bark, leaves = palette.surface('trunk'), palette.surface('vegetation')
     crown_height = height - clear

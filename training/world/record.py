@@ -12,13 +12,15 @@ from training.world.scene import Scene
 from training.world.sensors import SensorRig
 from training.world.settings import StreetSettings
 from training.world.street import Street, build_street
-from training.world.sweep import PixelTruth, SyntheticSweep
+from training.world.sweep import SyntheticSweep
 
 START_NS = 1_700_000_000_000_000_000
 """Stamp of the first sweep of every recording."""
 
 
-def record(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, every: int = 1) -> Iterator[SyntheticSweep]:
+def record(
+    seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, every: int = 1
+) -> Iterator[SyntheticSweep]:
     """Drive through the street of ``seed`` and yield ``sweeps`` sweeps, one of each ``every`` turns of the LiDAR.
 
     Images are taken in the middle of a sweep, when the LiDAR looks forwards. The same arguments give the same bytes.
@@ -26,7 +28,9 @@ def record(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, eve
     period = rig.lidar.period
     street = build_street(seed, settings, period * every * max(sweeps, 1))
     rng = np.random.default_rng([seed, 1])
-    unit = LidarUnit.draw(rng, rig.lidar, float(rng.uniform(*settings.sensor_gain)), float(rng.uniform(*settings.range_noise)))
+    unit = LidarUnit.draw(
+        rng, rig.lidar, float(rng.uniform(*settings.sensor_gain)), float(rng.uniform(*settings.range_noise))
+    )
     exposure = float(rng.uniform(0.85, 1.2))
     for index in range(sweeps):
         t = index * every * period
@@ -41,7 +45,9 @@ def lidar_pose(street: Street, unit: LidarUnit, t: float) -> np.ndarray:
     return T
 
 
-def _one(rng: np.random.Generator, street: Street, unit: LidarUnit, rig: SensorRig, t: float, exposure: float) -> SyntheticSweep:
+def _one(
+    rng: np.random.Generator, street: Street, unit: LidarUnit, rig: SensorRig, t: float, exposure: float
+) -> SyntheticSweep:
     spec = unit.spec
     stamp = START_NS + round(t * 1e9)
     T_start, T_end = (lidar_pose(street, unit, x) for x in (t, t + spec.period))
@@ -69,7 +75,9 @@ def _one(rng: np.random.Generator, street: Street, unit: LidarUnit, rig: SensorR
     )
 
 
-def _visible(scene: Scene, scan: Scan, camera: Camera, T_world_camera: np.ndarray, t: float, shutter: float) -> np.ndarray:
+def _visible(
+    scene: Scene, scan: Scan, camera: Camera, T_world_camera: np.ndarray, t: float, shutter: float
+) -> np.ndarray:
     """bool [N]: a ray from the camera to where each surface point is at the shutter time arrives unhindered."""
     points = scan.world.astype(np.float64)
     time = scan.cloud.time if scan.cloud.time is not None else np.zeros(len(points), np.float32)
@@ -91,4 +99,3 @@ def _visible(scene: Scene, scan: Scan, camera: Camera, T_world_camera: np.ndarra
     result = np.zeros(len(points), bool)
     result[inside] = hits.distance > distance * 0.999 - 0.05
     return result
-

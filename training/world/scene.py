@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
+from embreex.mesh_construction import TriangleMesh  # type: ignore[import-untyped]
+from embreex.rtcore_scene import EmbreeScene  # type: ignore[import-untyped]
 
 from training.world.mesh import Mesh
 
@@ -99,8 +99,14 @@ class Scene:
     ``materials`` is what ``Hits.material`` indexes; ``sun_direction`` float32 [3] points from the ground to the sun.
     """
 
-    def __init__(self, static: Mesh, instance: np.ndarray, materials: Sequence[Material], actors: Sequence[Actor],
-                 sun_direction: np.ndarray) -> None:
+    def __init__(
+        self,
+        static: Mesh,
+        instance: np.ndarray,
+        materials: Sequence[Material],
+        actors: Sequence[Actor],
+        sun_direction: np.ndarray,
+    ) -> None:
         self.materials = tuple(materials)
         self.actors = tuple(actors)
         self.sun_direction = sun_direction.astype(np.float32)
@@ -127,11 +133,22 @@ class Scene:
         normal /= np.maximum(length, 1e-12)[:, None]
         away = np.einsum('ij,ij->i', normal, directions) > 0
         normal[away] *= -1
-        return Hits(distance.astype(np.float32), material, instance, normal.astype(np.float32), local.astype(np.float32))
+        return Hits(
+            distance.astype(np.float32), material, instance, normal.astype(np.float32), local.astype(np.float32)
+        )
 
     @staticmethod
-    def _cast_at(actor: Actor, origins: np.ndarray, directions: np.ndarray, t: float | np.ndarray, distance: np.ndarray,
-                 material: np.ndarray, instance: np.ndarray, normal: np.ndarray, local: np.ndarray) -> None:
+    def _cast_at(
+        actor: Actor,
+        origins: np.ndarray,
+        directions: np.ndarray,
+        t: float | np.ndarray,
+        distance: np.ndarray,
+        material: np.ndarray,
+        instance: np.ndarray,
+        normal: np.ndarray,
+        local: np.ndarray,
+    ) -> None:
         """Cast the rays that may meet ``actor`` and take over where it is nearer."""
         middle = float(np.mean(t))
         pose, velocity = actor.motion(middle)

@@ -72,7 +72,9 @@ def hdl32(columns: int = 1084) -> LidarSpec:
 _OPTICAL = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
 
 
-def _camera(name: str, width: int, height: int, focal: float, position: tuple[float, float, float], yaw: float) -> Camera:
+def _camera(
+    name: str, width: int, height: int, focal: float, position: tuple[float, float, float], yaw: float
+) -> Camera:
     """A pinhole camera at ``position`` in the LiDAR frame, looking along ``yaw`` radians from its x axis."""
     c, s = np.cos(yaw), np.sin(yaw)
     T_lidar_body = np.array([[c, -s, 0, position[0]], [s, c, 0, position[1]], [0, 0, 1, position[2]], [0, 0, 0, 1]])

@@ -37,7 +37,7 @@ class Site:
 
     def footprint(self, s: float, t: float, yaw: float) -> tuple[np.ndarray, float]:
         """World x, y and heading of a thing at (s, t) turned by ``yaw`` from the road's direction."""
-        return self.course.plan(np.float64(s), np.float64(t)), float(self.course.heading(np.float64(s))) + yaw
+        return self.course.plan(s, t), float(self.course.heading(s)) + yaw
 
     def add(self, mesh: Mesh, s: float, t: float, yaw: float = 0.0, z: float | None = None, instance: int = 0) -> None:
         """Put a mesh down at (s, t) without asking whether the place is free."""
@@ -45,8 +45,18 @@ class Site:
         height = self.ground.height(s, t) if z is None else z
         self.items.append((mesh.moved((center[0], center[1], height), heading), instance))
 
-    def place(self, mesh: Mesh, s: float, t: float, length: float, width: float, yaw: float = 0.0, layers: int = ALL,
-              z: float | None = None, shift: float = 0.0) -> bool:
+    def place(
+        self,
+        mesh: Mesh,
+        s: float,
+        t: float,
+        length: float,
+        width: float,
+        yaw: float = 0.0,
+        layers: int = ALL,
+        z: float | None = None,
+        shift: float = 0.0,
+    ) -> bool:
         """Put a mesh down if its footprint, ``shift`` metres along the mesh's y from its origin, is free."""
         center, heading = self.footprint(s, t, yaw)
         middle = center + shift * np.array([-np.sin(heading), np.cos(heading)])

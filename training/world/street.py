@@ -57,7 +57,9 @@ def build_street(seed: int, settings: StreetSettings, duration: float) -> Street
     walkways = _strips(site, settings, plan)
     for block in plan:
         fill_block(site, settings, theme, block)
-        walk = next(((block.edge(road_half, i), z.width) for i, z in enumerate(block.zones[:-1]) if z.name == 'sidewalk'), None)
+        walk = next(
+            ((block.edge(road_half, i), z.width) for i, z in enumerate(block.zones[:-1]) if z.name == 'sidewalk'), None
+        )
         works(site, settings, block, road_half)
         furnish(site, settings, block, walk)
     if rng.random() < 0.55:

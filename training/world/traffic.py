@@ -45,7 +45,9 @@ def lane_offset(road_half: float) -> float:
     return float(np.clip(road_half / 2, 1.1, 1.75))
 
 
-def _along(site: Site, s0: float, t: float, speed: float, yaw: float, length: float, width: float) -> Callable[[float], np.ndarray]:
+def _along(
+    site: Site, s0: float, t: float, speed: float, yaw: float, length: float, width: float
+) -> Callable[[float], np.ndarray]:
     """Pose of something moving along the road at a constant offset, its wheels or feet on the ground."""
     return lambda time: site.resting_pose(s0 + speed * time, t, yaw, length, width)
 
@@ -65,8 +67,9 @@ def reserve_walkway(site: Site, block: Block, middle: float) -> None:
         site.occupancy.take(center, heading, 0.7, 0.8, ALL)
 
 
-def actors(site: Site, settings: StreetSettings, ego_speed: float, duration: float,
-           walkways: list[tuple[Block, float]]) -> list[Actor]:
+def actors(
+    site: Site, settings: StreetSettings, ego_speed: float, duration: float, walkways: list[tuple[Block, float]]
+) -> list[Actor]:
     """Everything that moves during ``duration`` seconds."""
     rng, palette = site.rng, site.palette
     lane = lane_offset(site.ground.road_half)

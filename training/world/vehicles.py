@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import NamedTuple
+
 import numpy as np
 
 from training.world.materials import Palette
 from training.world.mesh import Mesh, box, loft, merge, tube, wheel
 
-# Upper outlines from bumper to bumper: (x as share of length, z as share of height) of the beltline body and roof.
+
+class _Body(NamedTuple):
+    """Proportions of a car: ranges in metres; lengths along it as shares, from the front bumper."""
+
+    length: tuple[float, float]
+    width: tuple[float, float]
+    height: tuple[float, float]
+    hood: float  # where the windscreen begins
+    roof: tuple[float, float]
+    tail: float  # where the rear window ends
+
+
 _BODIES = {
-    'hatchback': dict(length=(3.6, 4.3), width=(1.62, 1.8), height=(1.42, 1.58), hood=0.27, roof=(0.40, 0.86), tail=0.97),
-    'sedan': dict(length=(4.4, 4.9), width=(1.72, 1.88), height=(1.38, 1.5), hood=0.28, roof=(0.42, 0.70), tail=0.83),
-    'estate': dict(length=(4.3, 4.8), width=(1.72, 1.86), height=(1.42, 1.55), hood=0.27, roof=(0.40, 0.90), tail=0.98),
-    'suv': dict(length=(4.3, 4.9), width=(1.8, 1.98), height=(1.62, 1.85), hood=0.27, roof=(0.38, 0.88), tail=0.97),
-    'van': dict(length=(4.5, 5.6), width=(1.85, 2.05), height=(1.9, 2.5), hood=0.16, roof=(0.27, 0.97), tail=0.995),
+    'hatchback': _Body((3.6, 4.3), (1.62, 1.8), (1.42, 1.58), 0.27, (0.40, 0.86), 0.97),
+    'sedan': _Body((4.4, 4.9), (1.72, 1.88), (1.38, 1.5), 0.28, (0.42, 0.70), 0.83),
+    'estate': _Body((4.3, 4.8), (1.72, 1.86), (1.42, 1.55), 0.27, (0.40, 0.90), 0.98),
+    'suv': _Body((4.3, 4.9), (1.8, 1.98), (1.62, 1.85), 0.27, (0.38, 0.88), 0.97),
+    'van': _Body((4.5, 5.6), (1.85, 2.05), (1.9, 2.5), 0.16, (0.27, 0.97), 0.995),
 }
 _WEIGHTS = (0.34, 0.22, 0.2, 0.13, 0.11)
 
@@ -30,13 +44,13 @@ def car(rng: np.random.Generator, palette: Palette, kind: str | None = None) -> 
     """A passenger car or van: (mesh, (length, width, height))."""
     name = kind or str(rng.choice(list(_BODIES), p=_WEIGHTS))
     shape = _BODIES[name]
-    length, width, height = (float(rng.uniform(*shape[k])) for k in ('length', 'width', 'height'))
+    length, width, height = (float(rng.uniform(*x)) for x in (shape.length, shape.width, shape.height))
     paint, glass, tyre, plate = palette.paint('car'), palette.glass('car'), palette.tyre('car'), palette.plate('car')
     low = rng.uniform(0.17, 0.26)
     belt = height * rng.uniform(0.58, 0.64) if name != 'van' else height * 0.52
     hood_z = belt * rng.uniform(0.9, 1.0)
     half, roof_half = width / 2, width / 2 * rng.uniform(0.72, 0.8) if name != 'van' else width / 2 * 0.9
-    (r0, r1), tail, hood = shape['roof'], shape['tail'], shape['hood']
+    (r0, r1), tail, hood = shape.roof, shape.tail, shape.hood
     trunk_z = belt if tail < 0.9 else belt * 0.98
 
     def at(share: float) -> float:
@@ -55,7 +69,7 @@ def car(rng: np.random.Generator, palette: Palette, kind: str | None = None) -> 
         ends = 0.82 if share in (0.0, 1.0) else 1.0
         clearance = low * (1.35 if share in (0.0, 1.0) else 1.0)
         rings.append(_ring(at(share), half * ends, clearance, min(belt, top * 0.97), top, top_half))
-    for (_, _, _, glazed), (_, top, _, _) in zip(stations[:-1], stations[1:], strict=True):
+    for (_, _, _, glazed), (_, top, _, _) in pairwise(stations):
         sides = glass if glazed and not (name == 'van' and rng.random() < 0.5) else paint
         slope = glass if glazed and top != height and sides == glass else paint
         materials.append([paint, paint, paint, sides, slope, sides, paint, paint])
@@ -67,7 +81,13 @@ def car(rng: np.random.Generator, palette: Palette, kind: str | None = None) -> 
     for x in (at(0.0) + 0.01, at(1.0) - 0.01):
         parts.append(box((x - 0.012, -0.26, 0.42), (x + 0.012, 0.26, 0.53), plate))
     for side in (-1, 1):
-        parts.append(box((at(hood) - 0.25, side * half - 0.09, belt * 0.98), (at(hood) - 0.1, side * half + 0.09, belt * 1.12), paint))
+        parts.append(
+            box(
+                (at(hood) - 0.25, side * half - 0.09, belt * 0.98),
+                (at(hood) - 0.1, side * half + 0.09, belt * 1.12),
+                paint,
+            )
+        )
         parts.append(box((at(1.0) - 0.015, side * half * 0.72 - 0.09, belt * 0.72),
                          (at(1.0) + 0.012, side * half * 0.72 + 0.09, belt * 0.86), plate))  # fmt: skip
     return merge(parts), (length, width + 0.12, height)
