@@ -39,6 +39,7 @@ class BagInput:
     """
 
     kind = 'ROS 2 bag'
+    schema = ''
 
     def __init__(self, path: str | Path, topic: str | None = None, images: bool = True) -> None:
         self.path = Path(path)

@@ -27,6 +27,7 @@ class BinFolder:
         nuscenes = self.paths[0].name.endswith('.pcd.bin')
         self.kind = 'nuScenes sweeps' if nuscenes else 'KITTI sweeps'
         self.model = 'street32' if nuscenes else 'street64'
+        self.schema = 'nuscenes' if nuscenes else 'semantic_kitti'
         self._by_name = {cloud_name(path): path for path in self.paths}
 
     def __len__(self) -> int:

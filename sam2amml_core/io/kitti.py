@@ -44,6 +44,7 @@ class KittiFolder:
 
     kind = 'KITTI recording'
     model = 'street64'
+    schema = 'semantic_kitti'
 
     def __init__(self, path: Path, images: bool = True) -> None:
         self.path = Path(path)

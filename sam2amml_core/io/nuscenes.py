@@ -28,6 +28,7 @@ class NuScenesRoot:
 
     kind = 'nuScenes tables'
     model = 'street32'
+    schema = 'nuscenes'
 
     def __init__(self, path: Path, images: bool = True) -> None:
         self.tables = NuScenesTables.open(path)

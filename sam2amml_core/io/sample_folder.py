@@ -35,6 +35,7 @@ class SampleFolder:
         self.nuscenes = 'x 5' in self.content['lidar'].get('format', '')
         self.kind = 'nuScenes sample' if self.nuscenes else 'KITTI sample'
         self.model = 'street32' if self.nuscenes else 'street64'
+        self.schema = 'nuscenes' if self.nuscenes else 'semantic_kitti'
 
     def __len__(self) -> int:
         return 1

@@ -15,16 +15,18 @@ class InputSource(Protocol):
 
     kind   in words, for messages
     model  name of the shipped model made for its LiDAR
+    schema name of the class schema of its truth, if it has any
     ``len`` is the number of sweeps. Names are unique in the recording and fit for file names.
     """
 
     kind: str
     model: str
+    schema: str
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[tuple[str, Frame]]: ...
 
     def truth(self, name: str) -> np.ndarray | None:
-        """Raw class ids uint32 [N] of one sweep, in the raw numbering of ``model``'s classes, or None."""
+        """Raw class ids uint32 [N] of one sweep, in the raw numbering of ``schema``, or None."""
         ...

@@ -1,0 +1,137 @@
+"""The command ``sam2amml``: arguments only; each command's work is imported when it is called."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from sam2amml_core.errors import Sam2AmmlError
+
+app = typer.Typer(name='sam2amml', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help='Label every LiDAR point of a moving vehicle, and train the networks that do it.')
+
+Threads = Annotated[int, typer.Option(min=1, help='CPU threads.')]
+Engine = Annotated[str, typer.Option(help='auto, or the name of an inference engine.')]
+
+
+@app.callback()
+def common(verbose: Annotated[bool, typer.Option('--verbose', '-v', help='Log what is done.')] = False) -> None:
+    """Options of every command."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format='%(message)s', force=True,
+                        handlers=[RichHandler(console=Console(stderr=True), show_path=False, show_time=False)])
+
+
+@app.command()
+def segment(
+    input_path: Annotated[Path, typer.Argument(metavar='INPUT', help=(
+        'A .bin file or a folder of them, a KITTI or SemanticKITTI folder, a nuScenes sample or root, or a ROS 2 bag.'))],
+    output: Annotated[Path, typer.Option(help='Folder for labels and pictures.')] = Path('out/segment'),
+    model: Annotated[str, typer.Option(help='A shipped model, a bundle folder, or auto: by the LiDAR.')] = 'auto',
+    engine: Engine = 'auto',
+    threads: Threads = 2,
+    pictures: Annotated[bool, typer.Option(help="Draw a bird's-eye picture of each sweep.")] = True,
+    cameras: Annotated[bool, typer.Option(help='Draw the labels over the camera images.')] = True,
+    limit: Annotated[int | None, typer.Option(min=1, help='Stop after so many sweeps.')] = None,
+) -> None:
+    """Label the sweeps of a recording: .label files of raw ids, pictures, a table; mIoU where there is truth."""
+    from sam2amml_core.commands.segment import SegmentOptions, run
+
+    run(input_path, output, model, engine, threads, SegmentOptions(pictures, cameras, limit))
+
+
+@app.command()
+def sweeps(
+    model: Annotated[str, typer.Option(help='Model whose LiDAR is simulated.')] = 'street64',
+    split: Annotated[str, typer.Option(help='train, validation or test.')] = 'train',
+    worlds: Annotated[int, typer.Option(min=1, help='Streets to build.')] = 10,
+    sweeps_each: Annotated[int, typer.Option('--sweeps', min=1, help='Sweeps in each.')] = 3,
+    first: Annotated[int, typer.Option(min=0, help='Number of the first street.')] = 0,
+    folder: Annotated[Path | None, typer.Option(help='Default: out/sweeps/MODEL/SPLIT.')] = None,
+) -> None:
+    """Ray-cast labelled sweeps of the synthetic world for training."""
+    from training.commands.sweeps import run
+
+    run(model, split, worlds, sweeps_each, first, folder)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Option(help='Model to train.')] = 'street64',
+    data: Annotated[Path | None, typer.Option(help='Sweeps; default: out/sweeps/MODEL/train.')] = None,
+    folder: Annotated[Path | None, typer.Option(help='Default: out/runs/MODEL.')] = None,
+    minutes: Annotated[float, typer.Option(help='Longest time.')] = 30.0,
+    steps: Annotated[int, typer.Option(min=1, help='Most steps.')] = 10_000,
+    seed: Annotated[int, typer.Option(help='Seed of the random numbers.')] = 0,
+    threads: Threads = 2,
+    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,
+    start_from: Annotated[Path | None, typer.Option(help='Checkpoint to begin with.')] = None,
+) -> None:
+    """Train a network on synthetic sweeps."""
+    from training.commands.train import run
+
+    run(model, data, folder, minutes, steps, seed, threads, resume, start_from)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help='Folder of the bundle to write.')],
+    model: Annotated[str, typer.Option(help='Model that was trained.')] = 'street64',
+    checkpoint: Annotated[Path | None, typer.Option(help='Default: out/runs/MODEL/last.pt.')] = None,
+    seed: Annotated[int, typer.Option(help='Seed it was trained with, for the record.')] = 0,
+    data: Annotated[str, typer.Option(help='What it was trained on, for the record.')] = 'synthetic street world',
+) -> None:
+    """Turn a training run into a model bundle."""
+    from training.commands.export import run
+
+    run(model, checkpoint, folder, 'sam2amml ' + ' '.join(sys.argv[1:]), seed, data)
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help='A shipped model or a bundle folder.')] = 'street64',
+    model: Annotated[str, typer.Option(help='Model whose LiDAR is simulated.')] = 'street64',
+    split: Annotated[str, typer.Option(help='train, validation or test.')] = 'test',
+    worlds: Annotated[int, typer.Option(min=1, help='Streets.')] = 8,
+    data: Annotated[Path | None, typer.Option(help='Sweeps made before; else they are made.')] = None,
+    engine: Engine = 'auto',
+    threads: Threads = 2,
+    output: Annotated[Path | None, typer.Option(help='JSON file for the result.')] = None,
+) -> None:
+    """mIoU of a model on held-out synthetic worlds."""
+    from training.commands.evaluate import run
+
+    run(bundle, model, split, worlds, data, engine, threads, output)
+
+
+@app.command()
+def reality(
+    data: Annotated[Path, typer.Argument(help='Folder of the real frames.')] = Path('../shared/data'),
+    bundle64: Annotated[str | None, typer.Option(help='Model for 64 beams.')] = 'street64',
+    bundle32: Annotated[str | None, typer.Option(help='Model for 32 beams.')] = 'street32',
+    engine: Engine = 'auto',
+    threads: Threads = 2,
+    output: Annotated[Path, typer.Option(help='JSON file for the result.')] = Path('out/reality.json'),
+) -> None:
+    """How the models do on real sweeps they never saw."""
+    from training.commands.reality import run
+
+    run(bundle64, bundle32, data, engine, threads, output)
+
+
+def main() -> None:
+    """Entry point: errors a user can act on end in one red line and exit code 2."""
+    try:
+        app()
+    except Sam2AmmlError as error:
+        Console(stderr=True).print(f'error: {error}', style='bold red', markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    main()
