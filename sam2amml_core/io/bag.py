@@ -43,7 +43,7 @@ class BagInput:
 
     def __init__(self, path: str | Path, topic: str | None = None, images: bool = True) -> None:
         self.path = Path(path)
-        with self._open() as reader:
+        with open_bag(self.path) as reader:
             counts = {c.topic: c.msgcount for c in reader.connections if c.msgtype == CLOUD}
             self.topic = _choose(self.path, counts, topic)
             self._length = counts[self.topic]
@@ -61,7 +61,7 @@ class BagInput:
         waiting: list[PointCloud] = []
         views: dict[str, list[CameraView]] = {topic: [] for topic in self._cameras}
         number = 0
-        with self._open() as reader:
+        with open_bag(self.path) as reader:
             wanted = [c for c in reader.connections if c.topic == self.topic or c.topic in self._cameras]
             for connection, recorded_ns, raw in reader.messages(wanted):
                 message = reader.deserialize(raw, connection.msgtype)
@@ -78,26 +78,6 @@ class BagInput:
 
     def truth(self, name: str) -> np.ndarray | None:
         return None
-
-    @contextmanager
-    def _open(self) -> Iterator[Any]:
-        try:
-            from rosbags.highlevel import AnyReader, AnyReaderError
-
-            from sam2amml_core.io.bag_messages import typestore
-        except ImportError as error:
-            raise InputError(f'bag {self.path} needs the rosbags library: pip install "sam2amml[ros]"') from error
-        folder = self.path.parent if self.path.is_file() and (self.path.parent / 'metadata.yaml').is_file() else self.path
-        try:
-            reader = AnyReader([folder], default_typestore=typestore())
-            reader.open()
-        except (AnyReaderError, OSError, ValueError, KeyError) as error:
-            raise InputError(f'bag {self.path} cannot be read: {error}; it may be truncated, record or copy it again'
-                             ) from error
-        try:
-            yield reader
-        finally:
-            reader.close()
 
     def _first_cloud(self, reader: Any) -> PointCloud:
         connection = next(c for c in reader.connections if c.topic == self.topic)
@@ -166,6 +146,27 @@ class BagInput:
                 chosen.append(near)
             found[:] = [view for view in found if view.stamp_ns > cloud.stamp_ns - MAX_IMAGE_AGE_NS]
         return Frame(cloud, tuple(chosen))
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[Any]:
+    """A bag (its folder or file) as an open ``rosbags`` AnyReader. Raises InputError when it cannot be read."""
+    try:
+        from rosbags.highlevel import AnyReader, AnyReaderError
+
+        from sam2amml_core.io.bag_messages import typestore
+    except ImportError as error:
+        raise InputError(f'bag {path} needs the rosbags library: pip install "sam2amml[ros]"') from error
+    folder = path.parent if path.is_file() and (path.parent / 'metadata.yaml').is_file() else path
+    try:
+        reader = AnyReader([folder], default_typestore=typestore())
+        reader.open()
+    except (AnyReaderError, OSError, ValueError, KeyError) as error:
+        raise InputError(f'bag {path} cannot be read: {error}; it may be truncated, record or copy it again') from error
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def _middle(cloud: PointCloud) -> int:

@@ -1,0 +1,60 @@
+"""numpy arrays as ROS messages, at the price of one copy."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Iterable
+
+import numpy as np
+from sensor_msgs.msg import Image, PointCloud2, PointField
+from std_msgs.msg import Header
+
+from sam2amml_core.frame import PointLabels
+from sam2amml_core.io.pointcloud2 import FLOAT32, Field, encode_labelled
+
+
+def byte_array(data: np.ndarray) -> array.array[int]:
+    """Any contiguous array as ``array.array('B')``, the one type rclpy takes without checking every element."""
+    result = array.array('B')
+    result.frombytes(memoryview(np.ascontiguousarray(data)).cast('B'))
+    return result
+
+
+def labelled_message(message: PointCloud2, labels: PointLabels) -> PointCloud2:
+    """The input cloud with ``class_id`` and ``probability`` added: same header, shape, fields, order and NaN."""
+    fields, step, data = encode_labelled(message, labels.class_id, labels.probability)
+    return PointCloud2(header=message.header, height=message.height, width=message.width, fields=point_fields(fields),
+                       is_bigendian=message.is_bigendian, point_step=step, row_step=step * message.width,
+                       data=byte_array(data), is_dense=message.is_dense)
+
+
+def coloured_message(message: PointCloud2, xyz: np.ndarray, rgb: np.ndarray) -> PointCloud2:
+    """x, y, z and ``rgb`` as RViz wants it: ``r << 16 | g << 8 | b`` in the bits of a FLOAT32.
+
+    xyz float32 [N, 3]; rgb uint32 [N]; N = height * width of the message.
+    """
+    points = np.empty((len(xyz), 4), '<u4')
+    points[:, :3] = np.ascontiguousarray(xyz, '<f4').view('<u4')
+    points[:, 3] = rgb
+    fields = point_fields(Field(name, 4 * i, FLOAT32) for i, name in enumerate(('x', 'y', 'z', 'rgb')))
+    return PointCloud2(header=message.header, height=message.height, width=message.width, fields=fields,
+                       is_bigendian=False, point_step=16, row_step=16 * message.width, data=byte_array(points),
+                       is_dense=message.is_dense)
+
+
+def image_message(header: Header, image: np.ndarray) -> Image:
+    """uint8 [H, W, 3] RGB as an rgb8 Image."""
+    height, width = image.shape[:2]
+    return Image(header=header, height=height, width=width, encoding='rgb8', is_bigendian=0, step=3 * width,
+                 data=byte_array(image))
+
+
+def point_fields(fields: Iterable[Field]) -> list[PointField]:
+    return [PointField(name=f.name, offset=f.offset, datatype=f.datatype, count=f.count) for f in fields]
+
+
+def packed_palette(colors: np.ndarray, unknown: tuple[int, int, int] = (90, 90, 90)) -> np.ndarray:
+    """Class colours uint8 [C + 1, 3] as ``r << 16 | g << 8 | b``, uint32 [256]; ids without a class are ``unknown``."""
+    table = np.tile(np.array(unknown, np.uint32), (256, 1))
+    table[1:len(colors)] = colors[1:]
+    return (table[:, 0] << 16 | table[:, 1] << 8 | table[:, 2]).astype(np.uint32)

@@ -1,0 +1,69 @@
+"""What the segmentation node publishes for one sweep; optional things only if somebody subscribes."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Float64, UInt64
+
+from sam2amml_core.frame import PointCloud, PointLabels
+from sam2amml_ros.conversions import coloured_message, packed_palette
+from sam2amml_ros.stages import DROPPED_TOPIC, LATENCY_TOPIC, STAGES, stage_topic
+
+RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SANE_LATENCY_S = 60.0
+"""A latency outside 0 .. this means that stamp and clock do not belong together (a replayed recording)."""
+
+
+class Outputs:
+    """All publishers of clouds and timings. ``colors`` uint8 [C + 1, 3] by class id."""
+
+    def __init__(self, node: Node, colors: np.ndarray) -> None:
+        self._node = node
+        self._palette = packed_palette(colors)
+        self._segmentation = node.create_publisher(PointCloud2, '~/output/segmentation', RELIABLE)
+        self._visualization = node.create_publisher(PointCloud2, '~/output/visualization', RELIABLE)
+        self._times = {stage: node.create_publisher(Float64, stage_topic(stage), RELIABLE) for stage in STAGES}
+        self._latency = node.create_publisher(Float64, LATENCY_TOPIC, RELIABLE)
+        self._cycle = node.create_publisher(Float64, '~/debug/cyclic_time_ms', RELIABLE)
+        self._dropped = node.create_publisher(UInt64, DROPPED_TOPIC, LATCHED)
+        self._last_dropped = -1
+        self._last_sweep = float('nan')
+
+    @property
+    def colors(self) -> np.ndarray:
+        """uint8 [256, 3] RGB by class id, unknown included."""
+        packed = self._palette
+        return np.stack((packed >> 16, packed >> 8, packed), axis=1).astype(np.uint8)
+
+    def publish_labels(self, message: PointCloud2) -> None:
+        self._segmentation.publish(message)
+
+    def publish_visualization(self, message: PointCloud2, cloud: PointCloud, labels: PointLabels) -> None:
+        """The coloured cloud, computed only if somebody subscribes."""
+        if self._visualization.get_subscription_count():
+            self._visualization.publish(coloured_message(message, cloud.xyz, self._palette[labels.class_id]))
+
+    def publish_times(self, stage_ms: dict[str, float], stamp_ns: int) -> None:
+        """Stage times, latency since the header's stamp, time since the sweep before."""
+        latency_s = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+        for stage, publisher in self._times.items():
+            if stage in stage_ms:
+                publisher.publish(Float64(data=stage_ms[stage]))
+        if 0 <= latency_s <= SANE_LATENCY_S:
+            self._latency.publish(Float64(data=1e3 * latency_s))
+        now = monotonic()
+        if now - self._last_sweep < SANE_LATENCY_S:
+            self._cycle.publish(Float64(data=1e3 * (now - self._last_sweep)))
+        self._last_sweep = now
+
+    def publish_dropped(self, count: int) -> None:
+        """The number of sweeps not labelled, when it changed."""
+        if count != self._last_dropped:
+            self._last_dropped = count
+            self._dropped.publish(UInt64(data=count))

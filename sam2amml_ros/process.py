@@ -1,0 +1,76 @@
+"""A node as a process: start, spin, and a clean end on SIGINT, SIGTERM or a shutdown of the ROS context."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+
+from sam2amml_core.errors import Sam2AmmlError
+
+
+def run_node(make: Callable[[], Node], args: list[str] | None = None, work: Callable[[Any], int] | None = None) -> int:
+    """Make a node and spin it, or run ``work(node)``, until shutdown; returns the exit status.
+
+    A node that cannot start (Sam2AmmlError) ends with its message in the log and status 1. ``node.close()`` is called
+    before the end if the node has one.
+    """
+    rclpy.init(args=args)
+    node: Node | None = None
+    status = 0
+    try:
+        _forward_log()
+        node = make()
+        status = work(node) if work is not None else _spin(node)
+    except Sam2AmmlError as error:
+        get_logger(node.get_name() if node else 'sam2amml').fatal(str(error))
+        status = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        status = 0
+    finally:
+        if node is not None:
+            close = getattr(node, 'close', None)
+            if close is not None:
+                close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return status
+
+
+def _spin(node: Node) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    finally:
+        executor.shutdown()
+    return 0
+
+
+class _RosHandler(logging.Handler):
+    """Python's log records of the core into the ROS log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._logger = get_logger('sam2amml')
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        else:
+            self._logger.info(text)
+
+
+def _forward_log() -> None:
+    core = logging.getLogger('sam2amml_core')
+    core.setLevel(logging.INFO)
+    core.addHandler(_RosHandler())
+    core.propagate = False
