@@ -95,6 +95,7 @@ class Provenance(_Strict):
     commit: str = ''
     data: str = ''
     created: str = ''
+    steps: int | None = None
     train_minutes: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
 
@@ -102,7 +103,7 @@ class Provenance(_Strict):
 class BundleSpec(_Strict):
     """The content of ``bundle.yaml``."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     name: str = Field(pattern=r'^[A-Za-z0-9_.-]+$')
     schema_name: str
     classes: tuple[ClassEntry, ...]
@@ -232,11 +233,12 @@ def _read_spec(file: Path) -> BundleSpec:
     try:
         text = file.read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f'cannot read {file}: {error}; a bundle folder holds {BUNDLE_FILE} and {ONNX_FILE}') from error
+        raise BundleError(f'cannot read {file}: {error}; a bundle holds {BUNDLE_FILE} and {ONNX_FILE}') from error
     try:
         content: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise BundleError(f'{file} is not valid YAML ({error}); copy the bundle again or export the model again') from error
+        cause = ' '.join(str(error).split())
+        raise BundleError(f'{file} is not valid YAML ({cause}); copy the bundle or export the model again') from error
     if not isinstance(content, Mapping):
         raise BundleError(f'{file} is not a bundle description; export the model again')
     version = content.get('format_version')

@@ -24,7 +24,7 @@ class ConfusionMatrix:
     def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         """Count one sweep: integer train ids [N] each. Raises ``InputError`` on unequal shapes or truth > C."""
         if prediction.shape != truth.shape:
-            raise InputError(f'prediction has shape {prediction.shape}, truth {truth.shape}; give one of each per point')
+            raise InputError(f'prediction has shape {prediction.shape}, truth {truth.shape}; give one each per point')
         size = self.num_classes + 1
         wanted = truth.astype(np.int64).ravel()
         given = prediction.astype(np.int64).ravel()
@@ -42,7 +42,7 @@ class ConfusionMatrix:
         return self.counts.sum(axis=1) > 0
 
     def iou(self) -> np.ndarray:
-        """float64 [C + 1] by train id, TP / (TP + FP + FN) in 0..1; NaN for id 0 and for classes absent from the truth."""
+        """float64 [C + 1] by train id, TP / (TP + FP + FN), 0..1; NaN for id 0 and classes absent from the truth."""
         hit = np.diag(self.counts).astype(np.float64)
         union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - hit
         result = np.full(self.num_classes + 1, np.nan)

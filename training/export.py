@@ -8,12 +8,16 @@ import tempfile
 import warnings
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
+from sam2amml_core.labels import ClassSchema
 from torch import Tensor, nn
 
 from sam2amml_core.bundle import ModelBundle, Normalisation, Provenance, SensorGeometry, write_bundle
-from sam2amml_core.labels import ClassSchema
 from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
 
 OPSET = 18
@@ -41,32 +45,61 @@ def export_onnx(network: FrustumRangeNet, path: Path) -> None:
     features = torch.randn(64, network.config.features)
     pixel = torch.arange(64)
     points = torch.export.Dim('points', min=2)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    quiet = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         warnings.simplefilter('ignore')
         torch.onnx.export(
             ExportHead(network).eval(), (features, pixel), str(path), dynamo=True, opset_version=OPSET,
             input_names=['features', 'pixel'], output_names=['class_id', 'probability', 'scores'],
             dynamic_shapes={'features': {0: points}, 'pixel': {0: points}}, external_data=False, verbose=False)
+    shrink(path)
+
+
+def shrink(path: Path, minimum: int = 4096) -> None:
+    """Store large constants of one value (the empty images that points are scattered into) as ``ConstantOfShape``,
+    and drop the exporter's notes on where in the source each node comes from."""
+    model = onnx.load(path)
+    graph = model.graph
+    fills = []
+    for tensor in list(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.size < minimum or np.ptp(values) != 0:
+            continue
+        shape = numpy_helper.from_array(np.array(values.shape, np.int64), f'{tensor.name}_shape')
+        graph.initializer.remove(tensor)
+        graph.initializer.append(shape)
+        value = numpy_helper.from_array(values.ravel()[:1])
+        fills.append(helper.make_node('ConstantOfShape', [shape.name], [tensor.name], value=value))
+    nodes = [*fills, *graph.node]
+    for node in nodes:
+        del node.metadata_props[:]
+        node.doc_string = ''
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def fold_batch_norm(network: FrustumRangeNet) -> None:
     """Fold the batch norms of point layers into their linear layers, in place; convolutions are folded by runtimes."""
-    for layer in (network.point_in, network.point_out):
-        layer.linear, layer.norm = _folded(layer.linear, layer.norm), nn.Identity()
+    network.point_in = nn.Sequential(_folded(network.point_in.linear, network.point_in.norm), nn.ReLU())
+    network.point_out = nn.Sequential(_folded(network.point_out.linear, network.point_out.norm), nn.ReLU())
     norm = network.head_norm
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     with torch.no_grad():
-        network.head_image.weight.mul_(scale[:, None, None, None])
+        network.head_image.weight.mul_(_scale(norm)[:, None, None, None])
     network.head_point, network.head_norm = _folded(network.head_point, norm), nn.Identity()
 
 
-def _folded(linear: nn.Linear, norm: nn.BatchNorm1d) -> nn.Linear:
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+def _folded(linear: Any, norm: Any) -> nn.Linear:
     result = nn.Linear(linear.in_features, linear.out_features)
     with torch.no_grad():
-        result.weight.copy_(linear.weight * scale[:, None])
-        result.bias.copy_(norm.bias - norm.running_mean * scale)
+        result.weight.copy_(linear.weight * _scale(norm)[:, None])
+        result.bias.copy_(norm.bias - norm.running_mean * _scale(norm))
     return result
+
+
+def _scale(norm: Any) -> Tensor:
+    return norm.weight / torch.sqrt(norm.running_var + norm.eps)
 
 
 def export_bundle(network: FrustumRangeNet, folder: Path, name: str, schema: ClassSchema, sensor: SensorGeometry,

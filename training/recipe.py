@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sam2amml_core.bundle import Normalisation, SensorGeometry
 from sam2amml_core.errors import InputError
@@ -23,7 +23,8 @@ class Recipe:
     learning_rate: float = 4e-3
     weight_decay: float = 0.01
     ema_decay: float = 0.995
-    lovasz_points: int = 20_000
+    loss_points: int = 60_000
+    lovasz_points: int = 16_000
 
 
 def _normalisation(height: float) -> Normalisation:

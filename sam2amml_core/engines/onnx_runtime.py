@@ -41,7 +41,7 @@ class OnnxRuntimeEngine:
         active = self._session.get_providers()
         if PROVIDERS[chosen] not in active:
             if wanted != 'auto':
-                raise EngineError(f'engine {chosen!r} is installed but did not load here (active: {", ".join(active)}); '
+                raise EngineError(f'engine {chosen!r} is installed but did not load (active: {", ".join(active)}); '
                                   f'check the GPU driver and CUDA libraries; {REMEDY}')
             self._reason = f'the {PROVIDERS[chosen]} is installed but did not load'
             chosen = 'cpu'

@@ -35,7 +35,7 @@ def make_range_view(cloud: PointCloud, sensor: SensorGeometry, normalisation: No
     """Find every point's frustum and features; points that are not finite or outside the geometry drop out."""
     x, y, z = (np.ascontiguousarray(cloud.xyz[:, i]) for i in range(3))
     intensity = cloud.intensity.astype(np.float32, copy=False)
-    with np.errstate(invalid='ignore', over='ignore'):
+    with np.errstate(invalid='ignore', over='ignore', divide='ignore'):
         ground = x * x + y * y
         distance = np.sqrt(ground + z * z)
         tangent = z / np.sqrt(ground)  # of the elevation

@@ -1,4 +1,4 @@
-"""A frustum-range network: point MLP, range-image CNN, point fusion (after FRNet, Xu et al., 2023), sized for two cores.
+"""Frustum-range network for two cores: point MLP, range-image CNN, point fusion (after FRNet, Xu et al., 2023).
 
     e_i = MLP([f_i, f_i - mean_F(f)])             point features, F the frustum of point i
     F   = [max_F(e), mean_F(f), occupied]         frustum features, an image of H x W cells
@@ -12,6 +12,7 @@ operators (``ScatterElements`` with a reduction) with a dynamic number of points
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +31,8 @@ class FrustumRangeNetConfig:
     classes: int = 19
     features: int = 7
     point_channels: int = 16
-    channels: tuple[int, ...] = (24, 48, 96, 128)
-    blocks: tuple[int, ...] = (1, 1, 1, 2)
+    channels: tuple[int, ...] = (32, 64, 96, 128)
+    blocks: tuple[int, ...] = (1, 1, 2, 2)
     head_channels: int = 32
 
 
@@ -80,7 +81,7 @@ class RangeUNet(nn.Module):
             stages += [ResidualBlock(width) for _ in range(depth)]
             self.encoder.append(nn.Sequential(*stages))
             before = width
-        for fine, coarse in zip(channels[:-1], channels[1:], strict=True):
+        for fine, coarse in pairwise(channels):
             self.lateral.append(nn.Conv2d(coarse, fine, 1))
             self.decoder.append(CircularConv(fine, fine))
 
@@ -117,13 +118,13 @@ class FrustumRangeNet(nn.Module):
         self.config = config
         width = config.point_channels
         head = config.head_channels
-        self.point_in = PointLayer(2 * config.features, width)
-        self.point_out = PointLayer(width, width)
+        self.point_in: nn.Module = PointLayer(2 * config.features, width)
+        self.point_out: nn.Module = PointLayer(width, width)
         self.image = RangeUNet(width + config.features + 1, config.channels, config.blocks)
         # a linear layer of the frustum features commutes with gathering them, and there are fewer frusta than points
         self.head_image = nn.Conv2d(config.channels[0], head, 1, bias=False)
         self.head_point = nn.Linear(width, head, bias=False)
-        self.head_norm = nn.BatchNorm1d(head)
+        self.head_norm: nn.Module = nn.BatchNorm1d(head)
         self.classifier = nn.Linear(head, config.classes)
 
     def forward(self, features: Tensor, pixel: Tensor, sweeps: int = 1) -> Tensor:

@@ -1,0 +1,1 @@
+"""Training losses (torch; imported only for training)."""

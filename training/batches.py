@@ -1,0 +1,79 @@
+"""Batches of augmented sweeps, prepared in a background process while the network trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from sam2amml_core.frame import PointCloud
+from sam2amml_core.lidar.range_view import make_range_view
+from training.augment import augment
+from training.labelled_sweep import LabelledSweep
+from training.recipe import Recipe
+from training.sweep_cache import CachedSweeps
+
+
+@dataclass
+class Batch:
+    """B sweeps joined: ``features`` float32 [N, F], ``pixel`` int64 [N] (sweep b offset by b cells), ``label`` [N]."""
+
+    features: Tensor
+    pixel: Tensor
+    label: Tensor
+    sweeps: int
+
+
+def prepare(sweep: LabelledSweep, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, pixel and labels (int64) of the points inside the sensor geometry: the same code as at run time."""
+    view = make_range_view(PointCloud(sweep.xyz, sweep.intensity), recipe.sensor, recipe.normalisation)
+    return view.features, view.pixel, sweep.label[view.valid].astype(np.int64)
+
+
+def collate(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]], cells: int) -> Batch:
+    """Join prepared sweeps into one batch."""
+    features, pixels, labels = zip(*samples, strict=True)
+    pixel = np.concatenate([p + b * cells for b, p in enumerate(pixels)])
+    return Batch(torch.from_numpy(np.concatenate(features)), torch.from_numpy(pixel),
+                 torch.from_numpy(np.concatenate(labels)), len(samples))
+
+
+class TrainingBatches(Dataset[Batch]):
+    """Batch ``step`` of a run depends on seed and step only: a resumed run sees what it would have seen."""
+
+    def __init__(self, sweeps: CachedSweeps, recipe: Recipe, seed: int, steps: int) -> None:
+        self.sweeps = sweeps
+        self.recipe = recipe
+        self.seed = seed
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng((self.seed, step))
+        samples = []
+        for index in self._indices(step):
+            partner = self.sweeps[int(rng.integers(len(self.sweeps)))] if rng.random() < 0.7 else None
+            samples.append(prepare(augment(self.sweeps[index], partner, rng), self.recipe))
+        return collate(samples, self.recipe.sensor.pixels)
+
+    def _indices(self, step: int) -> list[int]:
+        """Epoch by epoch through a shuffled list of all sweeps."""
+        chosen = []
+        for position in range(step * self.recipe.batch, (step + 1) * self.recipe.batch):
+            epoch, place = divmod(position, len(self.sweeps))
+            order = np.random.default_rng((self.seed, epoch, 7)).permutation(len(self.sweeps))
+            chosen.append(int(order[place]))
+        return chosen
+
+
+def stream(batches: TrainingBatches, first: int, workers: int) -> Iterator[Batch]:
+    """Batches from step ``first`` on, in order."""
+    loader = DataLoader(batches, batch_size=None, sampler=range(first, len(batches)), num_workers=workers,
+                        prefetch_factor=4 if workers else None)
+    return iter(loader)

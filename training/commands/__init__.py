@@ -1,0 +1,1 @@
+"""Bodies of the training commands; the typer app in ``training.cli`` only parses their arguments."""

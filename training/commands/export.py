@@ -1,0 +1,49 @@
+"""``sam2amml export``: the averaged weights of a training run become a model bundle."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: int, data: str,
+        metrics: dict[str, float] | None = None) -> Path:
+    """Export ``checkpoint`` (default: ``out/runs/<model>/last.pt``) to the bundle ``folder``; return it.
+
+    Raises ``InputError`` if the checkpoint is unusable or of another model, ``BundleError`` if writing fails.
+    """
+    from sam2amml_core.labels import schema
+
+    from sam2amml_core.bundle import Provenance
+    from sam2amml_core.errors import InputError
+    from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
+    from training.export import export_bundle
+    from training.recipe import find_recipe
+    from training.trainer import read_checkpoint
+
+    recipe = find_recipe(model)
+    file = checkpoint or Path('out/runs') / model / 'last.pt'
+    content = read_checkpoint(file)
+    if content.get('recipe') != model:
+        raise InputError(f'{file} was trained for {content.get("recipe")!r}, not {model!r}; give its own checkpoint')
+    network = FrustumRangeNet(recipe.network)
+    network.load_state_dict(content['average'])
+    provenance = Provenance(command=command, seed=seed, commit=current_commit(), data=data, metrics=metrics or {},
+                            created=datetime.now(UTC).strftime('%Y-%m-%d'), steps=content['step'],
+                            train_minutes=round(content['minutes'], 1))
+    export_bundle(network, folder, model, schema(recipe.schema), recipe.sensor, recipe.normalisation, provenance)
+    return folder
+
+
+def current_commit() -> str:
+    """The commit of this source tree, with a + if files differ from it; empty outside a git work tree."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(['git', 'rev-parse', '--short=12', 'HEAD'], cwd=here, capture_output=True, text=True,
+                                check=True).stdout.strip()
+        dirty = subprocess.run(['git', 'status', '--porcelain', '-uno', '--', '.'], cwd=here.parent,
+                               capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ''
+    return commit + ('+' if dirty else '')
