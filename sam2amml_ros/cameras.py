@@ -82,7 +82,7 @@ class CameraInput:
         self._made_from: tuple[Any, ...] | None = None
         self._type = Image if parameters.image_transport == 'raw' else CompressedImage
         topic = f'~/input/{name}/image' + ('' if self._type is Image else '/compressed')
-        self._subscriptions = [node.create_subscription(self._type, topic, self._images.append, qos_profile_sensor_data,
+        self._subscriptions = [node.create_subscription(self._type, topic, self._store_image, qos_profile_sensor_data,
                                                         raw=True)]
         if fixed is None:
             self._subscriptions.append(node.create_subscription(CameraInfo, f'~/input/{name}/camera_info', self._store_info,
@@ -124,6 +124,9 @@ class CameraInput:
             self._camera = camera_from_info(info, pose, self.name, self._rectified)
             self._made_from = state
         return self._camera
+
+    def _store_image(self, raw: bytes) -> None:
+        self._images.append(raw)
 
     def _store_info(self, raw: bytes) -> None:
         self._info = raw

@@ -35,14 +35,14 @@ class SegmentationNode(Node):
 
     def __init__(self) -> None:
         super().__init__('segmentation_node')
-        self._parameters = declare(self)
-        self._segmenter = Segmenter.open(self._parameters.model, self._parameters.engine, self._parameters.threads)
+        self._settings = declare(self)
+        self._segmenter = Segmenter.open(self._settings.model, self._settings.engine, self._settings.threads)
         self._segmenter.warm_up()
         self._drops = DropLog(self.get_logger().warning)
         self._outputs = Outputs(self, self._segmenter.bundle.schema.colors)
-        self._cameras = open_cameras(self, self._parameters)
-        self._overlays = tuple(OverlayPublisher(self, camera, self._parameters.overlay_rate) for camera in self._cameras)
-        self._scale = self._parameters.intensity_scale or 'auto'
+        self._cameras = open_cameras(self, self._settings)
+        self._overlays = tuple(OverlayPublisher(self, camera, self._settings.overlay_rate) for camera in self._cameras)
+        self._scale = self._settings.intensity_scale or 'auto'
         self._worker = LatestWorker(self._label, self._failed)
         self._worker.start()
         self._subscription = self.create_subscription(
