@@ -6,16 +6,23 @@ from __future__ import annotations
 import numpy as np
 
 from training.augment_mix import mix
+from training.augment_surface import vary_roughness
 from training.labelled_sweep import LabelledSweep
 
 
 def augment(sweep: LabelledSweep, partner: LabelledSweep | None, rng: np.random.Generator) -> LabelledSweep:
     """One random variant of ``sweep``; with a ``partner``, parts of it may be mixed in."""
+    sweep = vary_material(sweep, rng)
     if partner is not None and rng.random() < 0.5:
-        sweep = mix(vary_intensity(sweep, rng), vary_intensity(partner, rng), rng)
-    else:
-        sweep = vary_intensity(sweep, rng)
+        sweep = mix(sweep, vary_material(partner, rng), rng)
     return move_sensor(drop_points(sweep, rng), rng)
+
+
+def vary_material(sweep: LabelledSweep, rng: np.random.Generator) -> LabelledSweep:
+    """Other intensities, and more often than not other roughness."""
+    if rng.random() < 0.7:
+        sweep = vary_roughness(sweep, rng)
+    return vary_intensity(sweep, rng)
 
 
 def move_sensor(sweep: LabelledSweep, rng: np.random.Generator) -> LabelledSweep:

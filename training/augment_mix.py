@@ -17,8 +17,8 @@ def mix_bands(first: LabelledSweep, second: LabelledSweep, rng: np.random.Genera
     angles = [_elevation(sweep.xyz) for sweep in (first, second)]
     low, high = np.percentile(angles[0], (1, 99)) if len(first) else (0.0, 1.0)
     bands = int(rng.integers(2, 7))
-    start = int(rng.integers(2))
-    chosen = [np.floor((a - low) / max(high - low, 1e-6) * bands).astype(np.int32) % 2 == start for a in angles]
+    phase = rng.uniform(0, 2)
+    chosen = [np.floor((a - low) / max(high - low, 1e-6) * bands + phase).astype(np.int32) % 2 == 0 for a in angles]
     return first.take(chosen[0]).join(second.take(~chosen[1]))
 
 
