@@ -101,6 +101,7 @@ def run(input_path: Path, output: Path, model: str = 'auto', engine: str = 'auto
     summary = summarise(tally, schema, segmenter.bundle.name)
     (output / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     console.print(make_table(summary))
+    console.print(headline(summary), style='bold', highlight=False)
     console.print(f'labels and pictures are in {output}')
     return summary
 
@@ -154,14 +155,17 @@ def summarise(tally: Tally, schema: ClassSchema, model: str) -> dict[str, Any]:
     return summary
 
 
-def make_table(summary: dict[str, Any]) -> Table:
-    """Classes by share, with the IoU where there is truth; totals in the title."""
+def headline(summary: dict[str, Any]) -> str:
+    """Totals in one line."""
     total = summary['stage_ms'].get('total', {'p50': 0.0, 'p95': 0.0})
-    title = (f'{summary["sweeps"]} sweeps, {summary["points"]:,} points ({summary["unknown"]:,} unknown), '
-             f'{total["p50"]:.1f} ms a sweep (p95 {total["p95"]:.1f})')
-    if 'miou' in summary:
-        title += f', mIoU {summary["miou"]:.1f} %'
-    table = Table(title=title)
+    line = (f'{summary["sweeps"]} sweeps, {summary["points"]:,} points ({summary["unknown"]:,} unknown), '
+            f'{total["p50"]:.1f} ms a sweep (p95 {total["p95"]:.1f})')
+    return line + (f', mIoU {summary["miou"]:.1f} %' if 'miou' in summary else '')
+
+
+def make_table(summary: dict[str, Any]) -> Table:
+    """Classes by share, with the IoU where there is truth."""
+    table = Table()
     table.add_column('class')
     table.add_column('points %', justify='right')
     iou = summary.get('per_class_iou', {})
