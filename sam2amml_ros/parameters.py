@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -31,7 +32,7 @@ class NodeParameters:
 def declare(node: Node) -> NodeParameters:
     """Declare all parameters on the node. Raises InputError naming the parameter, its value and what is allowed."""
 
-    def add(name: str, default: object, description: str, low: float | None = None, high: float | None = None) -> object:
+    def add(name: str, default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
         descriptor = ParameterDescriptor(name=name, description=description, read_only=True)
         if low is not None and high is not None:
             if isinstance(default, int):
@@ -44,18 +45,17 @@ def declare(node: Node) -> NodeParameters:
     scale = add('intensity_scale', 0.0, 'what intensity is divided by to come to 0..1; 0 = find out from each sweep',
                 0.0, 1e6)
     rate = add('overlay_rate', 2.0, 'overlays a second and camera at most', 0.01, 100.0)
-    names = node.declare_parameter('camera_names', [''], ParameterDescriptor(
-        name='camera_names', description='cameras to use: topics ~/input/<name>/image and camera_info', read_only=True))
+    names = add('camera_names', [''], 'cameras to use: topics ~/input/<name>/image and camera_info')
     parameters = NodeParameters(
         model=str(add('model', 'street64', 'model bundle: the name of a shipped one, or a folder')),
         engine=str(add('engine', 'auto', f'inference engine: {", ".join(ENGINES)}')),
-        threads=int(threads),  # type: ignore[call-overload]
-        intensity_scale=float(scale),  # type: ignore[arg-type]
-        camera_names=tuple(name for name in names.value if name),
+        threads=int(threads),
+        intensity_scale=float(scale),
+        camera_names=tuple(str(name) for name in names if name),
         calibration_file=str(add('calibration_file', '', 'YAML file with the cameras; empty = camera_info and transforms')),
         image_transport=str(add('image_transport', 'raw', 'raw (Image) or compressed (CompressedImage)')),
         rectified=bool(add('rectified', False, 'images are rectified: use P of camera_info instead of K')),
-        overlay_rate=float(rate),  # type: ignore[arg-type]
+        overlay_rate=float(rate),
     )
     _check(parameters)
     return parameters

@@ -60,7 +60,7 @@ class PlaybackNode(Node):
         with ExitStack() as stack:
             reader = stack.enter_context(open_bag(Path(self._bag)))
             routes = self._routes(reader)
-            log = stack.enter_context(open(self._log_path, 'w')) if self._log_path else None
+            log = stack.enter_context(Path(self._log_path).open('w')) if self._log_path else None
             self._await_subscribers()
             published = self._play_once(reader, routes, log)
             while self._loop and rclpy.ok():

@@ -37,9 +37,8 @@ class RecorderNode(Node):
         log = str(self._declare('log', '', 'file for one JSON line per message: topic, stamp, time received, value'))
         if self._path == Path():
             raise InputError('parameter bag is empty; give a folder: -p bag:=PATH')
-        self._writer: Any = None
-        self._log: TextIO | None = open(log, 'w', buffering=1) if log else None
-        self._open_writer()
+        self._log: TextIO | None = Path(log).open('w', buffering=1) if log else None  # noqa: SIM115 (closed in close)
+        self._writer: Any = self._open_writer()
         reliable = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         self._subscriptions_kept = []
         for entry in topics:
@@ -65,16 +64,16 @@ class RecorderNode(Node):
     def _declare(self, name: str, default: Any, description: str) -> Any:
         return self.declare_parameter(name, default, ParameterDescriptor(description=description, read_only=True)).value
 
-    def _open_writer(self) -> None:
+    def _open_writer(self) -> Any:
         from rosbags.rosbag2 import StoragePlugin, Writer
 
         clear_bag(self._path)
-        self._writer = Writer(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
+        writer = Writer(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
         try:
-            self._writer.open()
+            writer.open()
         except OSError as error:
-            self._writer = None
             raise InputError(f'cannot write bag {self._path}: {error.strerror}; choose another folder') from error
+        return writer
 
     def _store(self, connection: Any, stamped: bool, is_value: bool, raw: bytes) -> None:
         received_ns = time.time_ns()

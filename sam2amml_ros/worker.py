@@ -61,5 +61,5 @@ class LatestWorker(Generic[Item]):
                 item = self._waiting.pop()
             try:
                 self._work(item)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (one item's failure must not end the thread)
                 self._failed(error)

@@ -61,6 +61,36 @@ def sweeps(
 
 
 @app.command()
+def bag(
+    input_path: Annotated[Path, typer.Argument(metavar='INPUT', help='Whatever segment takes.')],
+    output: Annotated[Path, typer.Argument(help='Folder of the bag to write.')],
+    images: Annotated[str, typer.Option(help='raw, compressed, both or none.')] = 'raw',
+) -> None:
+    """Turn a recording into a ROS 2 bag (mcap)."""
+    from sam2amml_core.commands.bag import run
+
+    run(input_path, output, images)
+
+
+@app.command()
+def world_bag(
+    output: Annotated[Path, typer.Argument(help='Folder for the bag and the truth.')] = Path('out/street'),
+    rig: Annotated[str, typer.Option(help='kitti or nuscenes.')] = 'kitti',
+    split: Annotated[str, typer.Option(help='train, validation or test.')] = 'test',
+    number: Annotated[int, typer.Option(min=0, help='Number of the street in its split.')] = 0,
+    sweeps: Annotated[int, typer.Option(min=1, help='Sweeps to record.')] = 100,
+    cameras: Annotated[int, typer.Option(min=0, help="How many of the rig's cameras.")] = 2,
+    images: Annotated[str, typer.Option(help='raw, compressed, both or none.')] = 'raw',
+    processes: Annotated[int, typer.Option(min=1, help='Processes to share the work.')] = 2,
+    force: Annotated[bool, typer.Option('--force', help='Make it again even if it is there.')] = False,
+) -> None:
+    """Drive through a synthetic street and record a ROS 2 bag, with true labels beside it."""
+    from training.commands.world_bag import Drive, run
+
+    run(output, Drive(rig, split, number, sweeps, cameras, images), processes, force)
+
+
+@app.command()
 def train(
     model: Annotated[str, typer.Option(help='Model to train.')] = 'street64',
     data: Annotated[Path | None, typer.Option(help='Sweeps; default: out/sweeps/MODEL/train.')] = None,

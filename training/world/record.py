@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -18,11 +18,11 @@ START_NS = 1_700_000_000_000_000_000
 """Stamp of the first sweep of every recording."""
 
 
-def record(
-    seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, every: int = 1
-) -> Iterator[SyntheticSweep]:
+def record(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, every: int = 1,
+           indices: Iterable[int] | None = None) -> Iterator[SyntheticSweep]:
     """Drive through the street of ``seed`` and yield ``sweeps`` sweeps, one of each ``every`` turns of the LiDAR.
 
+    With ``indices`` only those of 0 .. sweeps - 1: the same sweeps as in the whole drive, so processes can share one.
     Images are taken in the middle of a sweep, when the LiDAR looks forwards. The same arguments give the same bytes.
     """
     period = rig.lidar.period
@@ -32,7 +32,7 @@ def record(
         rng, rig.lidar, float(rng.uniform(*settings.sensor_gain)), float(rng.uniform(*settings.range_noise))
     )
     exposure = float(rng.uniform(0.85, 1.2))
-    for index in range(sweeps):
+    for index in range(sweeps) if indices is None else indices:
         t = index * every * period
         yield _one(np.random.default_rng([seed, 2, index]), street, unit, rig, t, exposure)
 
