@@ -10,18 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 from time import perf_counter
 
-os.environ.setdefault('OMP_NUM_THREADS', '1')
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+import numpy as np
 
-import numpy as np  # noqa: E402  (after the thread count is set)
+from sam2amml_core.frame import Camera
+from sam2amml_core.geometry.projection import project
+from sam2amml_core.geometry.transforms import invert, quaternion_to_matrix, transform
 
-from sam2amml_core.frame import Camera  # noqa: E402
-from sam2amml_core.geometry.projection import project  # noqa: E402
-from sam2amml_core.geometry.transforms import invert, quaternion_to_matrix, transform  # noqa: E402
-
+ONE_THREAD = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
 YAWS_DEG = (0, -55, 55, 180, 110, -110)
 OPTICAL = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], np.float64)
 INTRINSIC = np.array([[1266.4, 0, 816.3], [0, 1266.4, 491.5], [0, 0, 1]])
@@ -104,6 +103,8 @@ def main() -> None:
     parser.add_argument('--points', type=int, default=35_000)
     parser.add_argument('--repeats', type=int, default=15)
     options = parser.parse_args()
+    if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD})  # before numpy loads BLAS
     lidar, ego, later, poses = make_rig()
     xyz = make_sweep(options.points)
     projection = np.hstack((INTRINSIC, np.zeros((3, 1))))
