@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 from rich.console import Console
-from sam2amml_core.labels import SEMANTIC_KITTI
 from test_calibration import row
 
 from sam2amml_core.bundle import Normalisation, Provenance, SensorGeometry, write_bundle
@@ -21,6 +20,7 @@ from sam2amml_core.errors import BundleError, InputError
 from sam2amml_core.geometry.transforms import OPTICAL_FROM_BODY
 from sam2amml_core.io.clouds import read_kitti_bin
 from sam2amml_core.io.labels import read_label, write_label
+from sam2amml_core.labels import SEMANTIC_KITTI
 from sam2amml_core.lidar.range_view import FEATURES
 
 onnx = pytest.importorskip('onnx', reason='the test network is written with onnx (extra [dev])')
