@@ -10,12 +10,14 @@ from training.augment_surface import vary_roughness
 from training.labelled_sweep import LabelledSweep
 
 
-def augment(sweep: LabelledSweep, partner: LabelledSweep | None, rng: np.random.Generator) -> LabelledSweep:
-    """One random variant of ``sweep``; with a ``partner``, parts of it may be mixed in."""
+def augment(sweep: LabelledSweep, partner: LabelledSweep | None, rng: np.random.Generator,
+            headings_deg: tuple[float, ...] = (0.0,)) -> LabelledSweep:
+    """One random variant of ``sweep``; with a ``partner``, parts of it may be mixed in; the vehicle's front, +x in
+    the sweep, comes to lie in one of ``headings_deg``, more or less."""
     sweep = vary_material(sweep, rng)
     if partner is not None and rng.random() < 0.5:
         sweep = mix(sweep, vary_material(partner, rng), rng)
-    return move_sensor(drop_points(sweep, rng), rng)
+    return move_sensor(drop_points(sweep, rng), rng, headings_deg)
 
 
 def vary_material(sweep: LabelledSweep, rng: np.random.Generator) -> LabelledSweep:
@@ -25,14 +27,15 @@ def vary_material(sweep: LabelledSweep, rng: np.random.Generator) -> LabelledSwe
     return vary_intensity(sweep, rng)
 
 
-def move_sensor(sweep: LabelledSweep, rng: np.random.Generator) -> LabelledSweep:
-    """Rotation about z (mostly small: streets run ahead of cars), mirror, scale, pitch, roll, height, range jitter."""
+def move_sensor(sweep: LabelledSweep, rng: np.random.Generator,
+                headings_deg: tuple[float, ...] = (0.0,)) -> LabelledSweep:
+    """Turn about z (mostly near a heading: streets run ahead of cars), mirror, scale, pitch, roll, height, noise."""
     xyz = sweep.xyz.astype(np.float64)
     if rng.random() < 0.5:
         xyz[:, 1] *= -1
     if rng.random() < 0.5:
         xyz[:, 0] *= -1
-    yaw = rng.uniform(-np.pi, np.pi) if rng.random() < 0.25 else np.deg2rad(rng.normal(0, 8))
+    yaw = rng.uniform(-np.pi, np.pi) if rng.random() < 0.25 else np.deg2rad(rng.choice(headings_deg) + rng.normal(0, 8))
     xyz = bend_ground(xyz, rng) @ rotation(yaw, 0, 0).T
     roll, pitch = np.deg2rad(rng.normal(0, (1.3, 0.8)))
     xyz = xyz @ rotation(0, pitch, roll).T * rng.uniform(0.95, 1.05)

@@ -59,7 +59,7 @@ class TrainingBatches(Dataset[Batch]):
         samples = []
         for index in self._indices(step):
             partner = self.sweeps[int(rng.integers(len(self.sweeps)))] if rng.random() < 0.7 else None
-            samples.append(prepare(augment(self.sweeps[index], partner, rng), self.recipe))
+            samples.append(prepare(augment(self.sweeps[index], partner, rng, self.recipe.headings_deg), self.recipe))
         return collate(samples, self.recipe.sensor.pixels)
 
     def _indices(self, step: int) -> list[int]:

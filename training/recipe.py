@@ -11,7 +11,10 @@ from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNetConfi
 
 @dataclass(frozen=True)
 class Recipe:
-    """One model: the sensor, the class schema, the network and the training settings."""
+    """One model: the sensor, the class schema, the network and the training settings.
+
+    ``headings_deg``: where the vehicle's front may lie in the sensor's frame, degrees from x towards y.
+    """
 
     name: str
     rig: str
@@ -23,6 +26,7 @@ class Recipe:
     learning_rate: float = 4e-3
     weight_decay: float = 0.01
     ema_decay: float = 0.995
+    headings_deg: tuple[float, ...] = (0.0,)
     loss_points: int = 60_000
     lovasz_points: int = 16_000
 
@@ -45,8 +49,8 @@ STREET32 = Recipe(
     name='street32', rig='nuscenes', normalisation=_normalisation(1.84),
     sensor=SensorGeometry(beams=32, fov_up_deg=10.67, fov_down_deg=-30.67, image_height=32, image_width=512,
                           sensor_height_m=1.84),
-    network=FrustumRangeNetConfig(height=32, width=512))
-"""Velodyne HDL-32E as on nuScenes' cars, 20 Hz."""
+    network=FrustumRangeNetConfig(height=32, width=512), batch=4, headings_deg=(0.0, 90.0))
+"""Velodyne HDL-32E as on nuScenes' cars, 20 Hz; nuScenes mounts it with y to the front."""
 
 RECIPES = (STREET64, STREET32)
 

@@ -70,7 +70,7 @@ class Trainer:
     """Trains one network; ``run`` may be stopped at any time and continued from ``folder/last.pt``."""
 
     def __init__(self, recipe: Recipe, batches: TrainingBatches, weights: Tensor, folder: Path, schedule: Schedule,
-                 bfloat16: bool = True) -> None:
+                 bfloat16: bool = True, command: str = '') -> None:
         torch.manual_seed(batches.seed)
         self.recipe = recipe
         self.batches = batches
@@ -78,6 +78,7 @@ class Trainer:
         self.folder = folder
         self.schedule = schedule
         self.bfloat16 = bfloat16
+        self.command = command
         self.network = FrustumRangeNet(recipe.network)
         self.average = Average(self.network, recipe.ema_decay)
         self.optimizer = torch.optim.AdamW(_parameter_groups(self.network, recipe.weight_decay), recipe.learning_rate)
@@ -146,7 +147,8 @@ class Trainer:
         """Write ``last.pt``, atomically."""
         path = self.folder / 'last.pt'
         scratch = path.with_suffix('.tmp')
-        torch.save({'recipe': self.recipe.name, 'step': self.step, 'minutes': self.minutes,
+        torch.save({'recipe': self.recipe.name, 'command': self.command, 'seed': self.batches.seed,
+                    'step': self.step, 'minutes': self.minutes,
                     'network': self.network.state_dict(), 'average': self.average.network.state_dict(),
                     'updates': self.average.updates, 'optimizer': self.optimizer.state_dict()}, scratch)
         scratch.replace(path)

@@ -29,7 +29,8 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
         raise InputError(f'{file} was trained for {content.get("recipe")!r}, not {model!r}; give its own checkpoint')
     network = FrustumRangeNet(recipe.network)
     network.load_state_dict(content['average'])
-    provenance = Provenance(command=command, seed=seed, commit=current_commit(), data=data, metrics=metrics or {},
+    provenance = Provenance(command=content.get('command') or command, seed=content.get('seed', seed),
+                            commit=current_commit(), data=data, metrics=metrics or {},
                             created=datetime.now(UTC).strftime('%Y-%m-%d'), steps=content['step'],
                             train_minutes=round(content['minutes'], 1))
     export_bundle(network, folder, model, schema(recipe.schema), recipe.sensor, recipe.normalisation, provenance)

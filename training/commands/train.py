@@ -20,6 +20,8 @@ def run(model: str, data: Path | None, folder: Path | None, minutes: float, step
     # idle OpenMP threads must not spin: beside other processes that makes a step up to 15 times slower
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     os.environ.setdefault('GOMP_SPINCOUNT', '0')
+    import sys
+
     import torch
 
     from sam2amml_core.losses.segmentation import class_weights
@@ -35,7 +37,8 @@ def run(model: str, data: Path | None, folder: Path | None, minutes: float, step
     sweeps = CachedSweeps(data or Path('out/sweeps') / model / 'train', recipe.schema)
     weights = torch.from_numpy(class_weights(sweeps.class_counts(recipe.network.classes)))
     target = folder or Path('out/runs') / model
-    trainer = Trainer(recipe, TrainingBatches(sweeps, recipe, seed, steps), weights, target, Schedule(steps, minutes))
+    trainer = Trainer(recipe, TrainingBatches(sweeps, recipe, seed, steps), weights, target, Schedule(steps, minutes),
+                      command='sam2amml ' + ' '.join(sys.argv[1:]))
     if resume:
         if not trainer.resume():
             raise InputError(f'{target} holds no last.pt to resume from; train without --resume')
