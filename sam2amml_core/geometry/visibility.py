@@ -31,7 +31,7 @@ class Occlusion:
     absolute_m  ... plus this, in metres
     """
 
-    overlap: float = 1.2
+    overlap: float = 1.1
     relative: float = 0.04
     absolute_m: float = 0.4
 
