@@ -239,3 +239,18 @@ def test_labels_of_the_real_sweep_are_found() -> None:
     source = open_input(DATA / 'semantic_kitti_00_000000')
     assert set(np.unique(source.truth('000000'))) <= {0, 1, 10, 11, 15, 18, 20, 30, 40, 44, 48, 49, 50, 51, 52, 60, 70, 71,
                                                       72, 80, 81, 99, 252, 253, 254, 255, 256, 257, 258, 259}
+
+
+def test_recorded_street_brings_its_truth(tmp_path: Path) -> None:
+    """A folder as ``sam2amml world-bag`` writes it: bag, labels and sequence.json."""
+    pytest.importorskip('rosbags', reason='bags need rosbags (extra [ros])')
+    from sam2amml_core.io.bag_writer import write_bag
+
+    values = points(60)
+    write_bag([Frame(PointCloud(np.ascontiguousarray(values[:, :3]), values[:, 3].copy(), stamp_ns=10))], tmp_path / 'bag')
+    write_label(tmp_path / 'labels' / '000000.label', np.full(60, 40 | 9 << 16, np.uint32))
+    (tmp_path / 'sequence.json').write_text('{}')
+    source = open_input(tmp_path)
+    (name, _), = source
+    assert source.schema == 'semantic_kitti' and (source.truth(name) == 40).all()
+    assert open_input(tmp_path / 'bag').truth(name) is None

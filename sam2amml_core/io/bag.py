@@ -20,6 +20,7 @@ from sam2amml_core.geometry.camera_info import camera_from_info
 from sam2amml_core.io.bag_messages import sweep_duration_ns
 from sam2amml_core.io.frame_tree import FrameTree
 from sam2amml_core.io.images import decode_compressed, decode_image
+from sam2amml_core.io.labels import read_label
 from sam2amml_core.io.pointcloud2 import decode
 
 logger = logging.getLogger(__name__)
@@ -34,15 +35,18 @@ class BagInput:
     """Sweeps of one PointCloud2 topic, numbered from 000000.
 
     topic   of the clouds; the only one, or ``/lidar/points``, when not given
+    labels  folder of ``.label`` files of the sweeps, raw ids of SemanticKITTI, if there is truth
     images  pair each sweep with the nearest image of every calibrated camera (within 0.15 s)
     Raises InputError when it is no bag, has no cloud, or several cloud topics and none was named.
     """
 
     kind = 'ROS 2 bag'
-    schema = ''
 
-    def __init__(self, path: str | Path, topic: str | None = None, images: bool = True) -> None:
+    def __init__(self, path: str | Path, topic: str | None = None, images: bool = True,
+                 labels: Path | None = None) -> None:
         self.path = Path(path)
+        self.labels = labels
+        self.schema = '' if labels is None else 'semantic_kitti'
         with open_bag(self.path) as reader:
             counts = {c.topic: c.msgcount for c in reader.connections if c.msgtype == CLOUD}
             self.topic = _choose(self.path, counts, topic)
@@ -77,7 +81,9 @@ class BagInput:
             number += 1
 
     def truth(self, name: str) -> np.ndarray | None:
-        return None
+        if self.labels is None or not (self.labels / f'{name}.label').is_file():
+            return None
+        return read_label(self.labels / f'{name}.label') & 0xFFFF
 
     def _first_cloud(self, reader: Any) -> PointCloud:
         connection = next(c for c in reader.connections if c.topic == self.topic)

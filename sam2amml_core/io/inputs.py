@@ -28,6 +28,10 @@ def open_input(path: str | Path, images: bool = True) -> InputSource:
         from sam2amml_core.io.bag import BagInput  # needs rosbags, which not every installation has
 
         return BagInput(path, images=images)
+    if (path / 'sequence.json').is_file() and (path / 'bag').is_dir():  # written by ``sam2amml world-bag``
+        from sam2amml_core.io.bag import BagInput
+
+        return BagInput(path / 'bag', images=images, labels=path / 'labels')
     if path.is_file():
         if path.suffix != '.bin':
             raise InputError(f'input {path} is of no known kind; give {KINDS}')
