@@ -45,36 +45,6 @@ def segment(
     run(input_path, output, model, engine, threads, SegmentOptions(pictures, cameras, limit))
 
 
-@app.command()
-def bag(
-    input_path: Annotated[Path, typer.Argument(metavar='INPUT', help='A recording as segment takes it.')],
-    output: Annotated[Path, typer.Argument(help='Folder of the bag to write.')],
-    images: Annotated[str, typer.Option(help='raw, compressed, both or none.')] = 'raw',
-) -> None:
-    """Turn a recording into a ROS 2 bag (mcap)."""
-    from sam2amml_core.commands.bag import run
-
-    run(input_path, output, images)
-
-
-@app.command('world-bag')
-def world_bag(
-    folder: Annotated[Path, typer.Argument(help='Folder for bag, labels and sequence.json.')],
-    rig: Annotated[str, typer.Option(help='kitti or nuscenes.')] = 'kitti',
-    split: Annotated[str, typer.Option(help='train, validation or test.')] = 'test',
-    number: Annotated[int, typer.Option(min=0, help='Street within the split.')] = 0,
-    sweeps: Annotated[int, typer.Option(min=1, help='Sweeps to record.')] = 100,
-    cameras: Annotated[int, typer.Option(min=0, help='Cameras of the rig.')] = 2,
-    images: Annotated[str, typer.Option(help='raw, compressed, both or none.')] = 'raw',
-    processes: Annotated[int, typer.Option(min=1, help='Processes that render.')] = 2,
-    force: Annotated[bool, typer.Option('--force', help='Record again even if the folder holds this drive.')] = False,
-) -> None:
-    """Record a drive through a synthetic street as a ROS 2 bag, with the truth beside it."""
-    from training.commands.world_bag import Drive, run
-
-    run(folder, Drive(rig, split, number, sweeps, cameras, images), processes, force)
-
-
 @app.command('sweeps')
 def make_sweeps(
     model: Annotated[str, typer.Option(help='Model whose LiDAR is simulated.')] = 'street64',
