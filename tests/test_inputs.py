@@ -153,6 +153,22 @@ def test_nuscenes_root_is_turned_to_face_forward(tmp_path: Path) -> None:
     assert np.allclose(seen.uv[0], (816 - 126.6, 491 - 63.3)) and seen.depth[0] == pytest.approx(10)
 
 
+def test_lidarseg_truth_is_read_and_its_numbering_checked_by_name(tmp_path: Path) -> None:
+    write_tables(tmp_path / 'v1.0-mini', {name: np.eye(4) for name in
+                                          ('ego_lidar', 'ego_camera', 'world_ego_lidar', 'world_ego_camera')})
+    write(tmp_path / 'samples/LIDAR_TOP/x.pcd.bin', points(40, 5))
+    write(tmp_path / 'lidarseg/dl.bin', np.full(40, 17, np.uint8))
+    tables = {'lidarseg': [{'token': 'q', 'sample_data_token': 'dl', 'filename': 'lidarseg/dl.bin'}],
+              'category': [{'token': 'k', 'index': 17, 'name': 'vehicle.car'}]}
+    for name, records in tables.items():
+        (tmp_path / 'v1.0-mini' / f'{name}.json').write_text(json.dumps(records))
+    assert (open_input(tmp_path, images=False).truth('x') == 17).all()
+    tables['category'][0]['name'] = 'animal'
+    (tmp_path / 'v1.0-mini' / 'category.json').write_text(json.dumps(tables['category']))
+    with pytest.raises(InputError, match='17.*animal'):
+        open_input(tmp_path, images=False).truth('x')
+
+
 def test_nuscenes_tables_without_sweeps_are_named(tmp_path: Path) -> None:
     write_tables(tmp_path / 'v1.0-mini', {name: np.eye(4) for name in
                                           ('ego_lidar', 'ego_camera', 'world_ego_lidar', 'world_ego_camera')})

@@ -92,6 +92,13 @@ class NuScenesTables:
             return {}
         return {record['sample_data_token']: record for record in self.table('lidarseg')}
 
+    @cached_property
+    def lidarseg_names(self) -> dict[int, str]:
+        """Raw lidarseg id -> category name, as this root numbers them; empty without lidarseg."""
+        if not self._path('category').is_file():
+            return {}
+        return {int(record['index']): record['name'] for record in self.table('category') if 'index' in record}
+
     def sensor(self, record: Record) -> Record:
         """The calibrated sensor of a sample_data record. Raises InputError when the tables do not agree."""
         token = record['calibrated_sensor_token']

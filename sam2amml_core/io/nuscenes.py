@@ -17,6 +17,7 @@ from sam2amml_core.io.bin_folder import cloud_name
 from sam2amml_core.io.clouds import read_nuscenes_bin
 from sam2amml_core.io.facing import face_forward, forward_rotation
 from sam2amml_core.io.images import read_image
+from sam2amml_core.labels import NUSCENES
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class NuScenesRoot:
     def __init__(self, path: Path, images: bool = True) -> None:
         self.tables = NuScenesTables.open(path)
         self.images = images
+        self._names_checked = False
         self._frames: dict[str, dict[str, Record]] = {}
         for sample in self.tables.samples:
             channels = self.tables.key_frames[sample['token']]
@@ -66,6 +68,9 @@ class NuScenesRoot:
         record = self.tables.lidarseg.get(self._frames[name][LIDAR]['token'])
         if record is None:
             return None
+        if not self._names_checked:
+            NUSCENES.check_raw_names(self.tables.lidarseg_names, f'category table of {self.tables.root}')
+            self._names_checked = True
         path = self.tables.root / record['filename']
         try:
             return np.fromfile(path, np.uint8).astype(np.uint32)
