@@ -16,7 +16,7 @@ from sam2amml_core.io.pointcloud2 import FLOAT32, Field, encode_labelled
 def byte_array(data: np.ndarray) -> array.array[int]:
     """Any contiguous array as ``array.array('B')``, the one type rclpy takes without checking every element."""
     result = array.array('B')
-    result.frombytes(np.ascontiguousarray(data).data.cast('B'))
+    result.frombytes(np.ascontiguousarray(data).reshape(-1).view(np.uint8).data)
     return result
 
 

@@ -134,7 +134,7 @@ def process(command: list[str], env: dict[str, str], logs: Path) -> Iterator[sub
 
 def free_domain() -> int:
     """A ROS domain that others on this machine are unlikely to use at the same time: 1 .. 101."""
-    return int(os.environ.get('SAM2AMML_DOMAIN_ID', 0)) or 1 + os.getpid() % 101
+    return int(os.environ.get('SAM2AMML_DOMAIN_ID', '0')) or 1 + os.getpid() % 101
 
 
 def _strings(values: tuple[str, ...] | list[str]) -> str:
