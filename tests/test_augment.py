@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip('torch')
 
+from sam2amml_core.labels import schema as find_schema  # noqa: E402
 from training.augment import (  # noqa: E402
     augment,
     bend_ground,
@@ -16,6 +17,7 @@ from training.augment import (  # noqa: E402
     vary_intensity,
     vary_material,
 )
+from training.augment_material import STREET_EXCHANGES, Exchange, exchange_materials  # noqa: E402
 from training.augment_mix import mix_bands, mix_sector  # noqa: E402
 from training.augment_surface import smoothed_range, vary_roughness  # noqa: E402
 from training.labelled_sweep import LabelledSweep  # noqa: E402
@@ -118,6 +120,22 @@ def test_roughness_moves_points_along_their_rays_only() -> None:
     shuffled = np.random.default_rng(1).permutation(len(before))
     order = shuffled[np.argsort(-before.ring[shuffled].astype(int), kind='stable')]
     assert len(order) == len(before)
+
+
+def test_exchanged_points_change_class_and_no_others_do() -> None:
+    before = sweep(6)
+    names = find_schema('semantic_kitti').names
+    always = (Exchange('fence', 'vegetation', 1.0, gain=0.5),)
+    seen = set()
+    for seed in range(12):
+        after = exchange_materials(before, always, 'semantic_kitti', np.random.default_rng(seed))
+        fence = before.label == names.index('fence')
+        seen.add(bool((after.label[fence] == names.index('vegetation')).all()))
+        np.testing.assert_array_equal(after.label[~fence], before.label[~fence])
+        np.testing.assert_allclose(after.xyz[~fence], before.xyz[~fence], rtol=1e-5)
+    assert seen == {True, False}  # in some sweeps, not in all
+    for exchange in STREET_EXCHANGES:
+        assert {exchange.source, exchange.target} <= set(names)
 
 
 def test_intensity_is_sometimes_taken_away_and_sometimes_left() -> None:

@@ -54,7 +54,7 @@ def porous_classes(distance: np.ndarray, ring: np.ndarray, label: np.ndarray) ->
 
 
 def front_range(distance: np.ndarray, ring: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Least range [N], points sorted by beam, over the neighbours on the beam of the same object: its foremost leaves."""
+    """Least range [N], points sorted by beam, of the same object nearby on the beam: its foremost leaves."""
     front = distance.copy()
     for shift in range(1, WINDOW + 1):
         near = (ring[shift:] == ring[:-shift]) & (label[shift:] == label[:-shift])

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from sam2amml_core.frame import PointCloud
 from sam2amml_core.lidar.range_view import make_range_view
 from training.augment import augment
+from training.augment_material import exchange_materials
 from training.labelled_sweep import LabelledSweep
 from training.recipe import Recipe
 from training.sweep_cache import CachedSweeps
@@ -58,9 +59,13 @@ class TrainingBatches(Dataset[Batch]):
         rng = np.random.default_rng((self.seed, step))
         samples = []
         for index in self._indices(step):
-            partner = self.sweeps[int(rng.integers(len(self.sweeps)))] if rng.random() < 0.7 else None
-            samples.append(prepare(augment(self.sweeps[index], partner, rng, self.recipe.headings_deg), self.recipe))
+            partner = self._sweep(int(rng.integers(len(self.sweeps))), rng) if rng.random() < 0.7 else None
+            sweep = augment(self._sweep(index, rng), partner, rng, self.recipe.headings_deg)
+            samples.append(prepare(sweep, self.recipe))
         return collate(samples, self.recipe.sensor.pixels)
+
+    def _sweep(self, index: int, rng: np.random.Generator) -> LabelledSweep:
+        return exchange_materials(self.sweeps[index], self.recipe.exchanges, self.recipe.schema, rng)
 
     def _indices(self, step: int) -> list[int]:
         """Epoch by epoch through a shuffled list of all sweeps."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sam2amml_core.bundle import Normalisation, SensorGeometry
 from sam2amml_core.errors import InputError
 from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNetConfig
+from training.augment_material import STREET_EXCHANGES, Exchange
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Recipe:
     weight_decay: float = 0.01
     ema_decay: float = 0.995
     headings_deg: tuple[float, ...] = (0.0,)
+    exchanges: tuple[Exchange, ...] = STREET_EXCHANGES
     loss_points: int = 60_000
     lovasz_points: int = 16_000
 
