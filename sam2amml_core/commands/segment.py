@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ from sam2amml_core.io.source import InputSource
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.metrics import ConfusionMatrix
 from sam2amml_core.segmenter import Segmenter
-from sam2amml_core.viz import bird_eye, overlay
 
 UNKNOWN_COLOR = (110, 110, 110)
 
@@ -93,10 +93,9 @@ def run(input_path: Path, output: Path, model: str = 'auto', engine: str = 'auto
             tally.add(labels)
             write_label(output / 'labels' / f'{name}.label', raw_ids[labels.class_id])
             _compare(tally, source, name, labels, schema)
-            if options.pictures:
-                save_picture(output / 'pictures' / f'{name}.png', bird_eye(frame.cloud.xyz, colors[labels.class_id]))
-            for camera, image in draw_cameras(frame, colors[labels.class_id]) if options.cameras else ():
-                save_picture(output / 'pictures' / f'{name}_{camera}.jpg', image)
+            drawn = draw(frame, colors[labels.class_id], options) if options.pictures or options.cameras else ()
+            for picture, image in drawn:
+                save_picture(output / 'pictures' / f'{name}{picture}', image)
             progress.advance(bar)
     summary = summarise(tally, schema, segmenter.bundle.name)
     (output / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
@@ -113,14 +112,20 @@ def palette(schema: ClassSchema) -> np.ndarray:
     return colors
 
 
-def draw_cameras(frame: Frame, colors: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """(camera name, image with the visible points drawn over it) for each view; colors uint8 [N, 3]."""
-    cameras = [view.camera for view in frame.views]
-    drawn = []
-    for points, view in zip(project(frame.cloud.xyz, cameras), frame.views, strict=True):
-        seen = visible_points(points, view.camera)
-        drawn.append((view.camera.name, overlay(view.image, points.uv[seen], colors[points.index[seen]])))
-    return drawn
+def draw(frame: Frame, colors: np.ndarray, options: SegmentOptions) -> Iterator[tuple[str, np.ndarray]]:
+    """(ending of the file name, RGB image): the sweep from above, and each view with its visible points drawn over it.
+
+    colors: uint8 [N, 3], one for each point.
+    """
+    from sam2amml_core import viz  # drawing is not loaded for labels alone
+
+    if options.pictures:
+        yield '.png', viz.bird_eye(frame.cloud.xyz, colors)
+    if options.cameras:
+        projection = project(frame.cloud.xyz, [view.camera for view in frame.views])
+        for points, view in zip(projection, frame.views, strict=True):
+            seen = visible_points(points, view.camera)
+            yield f'_{view.camera.name}.jpg', viz.overlay(view.image, points.uv[seen], colors[points.index[seen]])
 
 
 def save_picture(path: Path, image: np.ndarray) -> None:
