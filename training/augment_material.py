@@ -22,7 +22,8 @@ class Exchange:
     """Points of class ``source`` become ``target`` in a ``share`` of all sectors.
 
     ``gain`` multiplies their intensity; their surface is smoothed along the beam, then roughened by up to
-    ``roughness`` metres.
+    ``roughness`` metres. With ``lift``, points below the sensor come nearer along their rays until they lie up to so
+    many metres higher, as the top of a bed of plants.
     """
 
     source: str
@@ -30,12 +31,14 @@ class Exchange:
     share: float
     gain: float = 1.0
     roughness: float = 0.0
+    lift: float = 0.0
 
 
 STREET_EXCHANGES = (
     Exchange('fence', 'vegetation', 0.4, roughness=0.08),
     Exchange('terrain', 'sidewalk', 0.35, gain=0.75, roughness=0.01),
     Exchange('terrain', 'parking', 0.05, gain=0.6, roughness=0.01),
+    Exchange('terrain', 'vegetation', 0.15, roughness=0.12, lift=0.7),
 )
 """For SemanticKITTI's classes."""
 
@@ -58,6 +61,8 @@ def exchange_materials(sweep: LabelledSweep, exchanges: tuple[Exchange, ...], sc
         label[chosen] = names.index(exchange.target)
         intensity[chosen] *= np.float32(exchange.gain)
         rough = rng.uniform(0.1, 1) * exchange.roughness
-        target[chosen] = smooth[chosen] + rng.normal(0, rough, int(chosen.sum()))
+        lift = rng.uniform(0.2, 1) * exchange.lift
+        below = np.maximum(-sweep.xyz[chosen, 2], lift + 0.3)
+        target[chosen] = smooth[chosen] * (1 - lift / below) + rng.normal(0, rough, int(chosen.sum()))
     moved = sweep.with_xyz(sweep.xyz * (target / np.maximum(distance, 1e-3))[:, None])
     return replace(moved, label=label, intensity=intensity)
