@@ -18,7 +18,7 @@ from training.augment import (  # noqa: E402
     vary_material,
 )
 from training.augment_material import STREET_EXCHANGES, Exchange, exchange_materials  # noqa: E402
-from training.augment_mix import mix_bands, mix_sector  # noqa: E402
+from training.augment_mix import mix_bands, mix_sector, paste_objects  # noqa: E402
 from training.augment_surface import smoothed_range, vary_roughness  # noqa: E402
 from training.labelled_sweep import LabelledSweep  # noqa: E402
 
@@ -120,6 +120,26 @@ def test_roughness_moves_points_along_their_rays_only() -> None:
     shuffled = np.random.default_rng(1).permutation(len(before))
     order = shuffled[np.argsort(-before.ring[shuffled].astype(int), kind='stable')]
     assert len(order) == len(before)
+
+
+def test_pasted_objects_hide_what_is_behind_them_and_are_hidden_by_what_is_before() -> None:
+    def line(distances: list[float], label: int) -> LabelledSweep:
+        count = len(distances)
+        xyz = np.zeros((count, 3), np.float32)
+        xyz[:, 0] = distances
+        return LabelledSweep(xyz, np.zeros(count, np.float32), np.arange(count, dtype=np.uint8),
+                             np.full(count, label, np.uint8))
+
+    street = line([10.0, 10.0, 10.0], 9)
+    objects = line([5.0, 20.0, 8.0], 6)
+    repeated = street.take(np.repeat(np.arange(3), 512))
+    angle = np.tile(np.linspace(-np.pi, np.pi, 512, endpoint=False), 3)
+    everywhere = repeated.with_xyz(np.stack([10 * np.cos(angle), 10 * np.sin(angle), 0 * angle], 1))
+    pasted = paste_objects(everywhere, objects, np.array([6], np.uint8), 1, np.random.default_rng(0))
+    new = pasted.label == 6
+    np.testing.assert_allclose(sorted(np.linalg.norm(pasted.xyz[new], axis=1)), [5, 8], atol=1e-5)  # 20 m is behind
+    assert len(everywhere) - 2 <= (~new).sum() <= len(everywhere)
+    assert paste_objects(everywhere, objects, np.array([7], np.uint8), 2, np.random.default_rng(0)) is everywhere
 
 
 def test_exchanged_points_change_class_and_no_others_do() -> None:

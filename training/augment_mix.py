@@ -1,4 +1,4 @@
-"""Mixing of two sweeps of the same LiDAR: each point keeps its own label."""
+"""Mixing of sweeps of the same LiDAR: each point keeps its own label."""
 
 from __future__ import annotations
 
@@ -27,6 +27,45 @@ def mix_sector(first: LabelledSweep, second: LabelledSweep, rng: np.random.Gener
     start, width = rng.uniform(-np.pi, np.pi), rng.uniform(np.pi / 3, np.pi)
     inside = [np.mod(np.arctan2(s.xyz[:, 1], s.xyz[:, 0]) - start, 2 * np.pi) < width for s in (first, second)]
     return first.take(~inside[0]).join(second.take(inside[1]))
+
+
+PASTE_COLUMNS = 1024
+
+
+def paste_objects(sweep: LabelledSweep, other: LabelledSweep, classes: np.ndarray, copies: int,
+                  rng: np.random.Generator) -> LabelledSweep:
+    """Copies of all points of some ``classes`` (train ids) of ``other``, each copy turned about z at random (after
+    PolarMix's rotate-paste); of what lies behind one another in the same beam and direction the nearer remains."""
+    rare = other.take(np.isin(other.label, classes))
+    if not len(rare):
+        return sweep
+    result = sweep
+    for _ in range(copies):
+        turn = rng.uniform(-np.pi, np.pi)
+        c, s = np.cos(turn), np.sin(turn)
+        turned = rare.with_xyz(rare.xyz @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]))
+        nearest = {id(part): _nearest(part) for part in (result, turned)}
+        # neighbouring points of one sweep share cells, so compare with what the other sweep has there
+        keep_old = nearest[id(turned)][_cell(result)] > _distance(result) - 0.5
+        keep_new = nearest[id(result)][_cell(turned)] > _distance(turned) - 0.5
+        result = result.take(keep_old).join(turned.take(keep_new))
+    return result
+
+
+def _cell(sweep: LabelledSweep) -> np.ndarray:
+    column = (np.arctan2(sweep.xyz[:, 1], sweep.xyz[:, 0]) / (2 * np.pi) + 0.5) * PASTE_COLUMNS
+    return sweep.ring.astype(np.int64) * PASTE_COLUMNS + column.astype(np.int64) % PASTE_COLUMNS
+
+
+def _distance(sweep: LabelledSweep) -> np.ndarray:
+    return np.linalg.norm(sweep.xyz, axis=1)
+
+
+def _nearest(sweep: LabelledSweep) -> np.ndarray:
+    """Least range in each cell of beam and direction; infinite where there is none."""
+    cells = np.full(256 * PASTE_COLUMNS, np.inf)
+    np.minimum.at(cells, _cell(sweep), _distance(sweep))
+    return cells
 
 
 def _elevation(xyz: np.ndarray) -> np.ndarray:

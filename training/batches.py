@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sam2amml_core.frame import PointCloud
+from sam2amml_core.labels import schema as find_schema
 from sam2amml_core.lidar.range_view import make_range_view
 from training.augment import augment
 from training.augment_material import exchange_materials
+from training.augment_mix import paste_objects
 from training.labelled_sweep import LabelledSweep
 from training.recipe import Recipe
 from training.sweep_cache import CachedSweeps
@@ -51,6 +53,8 @@ class TrainingBatches(Dataset[Batch]):
         self.recipe = recipe
         self.seed = seed
         self.steps = steps
+        names = find_schema(recipe.schema).names
+        self._pasted = np.array([names.index(name) for name in recipe.pasted], np.uint8)
 
     def __len__(self) -> int:
         return self.steps
@@ -65,7 +69,11 @@ class TrainingBatches(Dataset[Batch]):
         return collate(samples, self.recipe.sensor.pixels)
 
     def _sweep(self, index: int, rng: np.random.Generator) -> LabelledSweep:
-        return exchange_materials(self.sweeps[index], self.recipe.exchanges, self.recipe.schema, rng)
+        sweep = exchange_materials(self.sweeps[index], self.recipe.exchanges, self.recipe.schema, rng)
+        if rng.random() < 0.5:
+            other = self.sweeps[int(rng.integers(len(self.sweeps)))]
+            sweep = paste_objects(sweep, other, self._pasted, int(rng.integers(1, 4)), rng)
+        return sweep
 
     def _indices(self, step: int) -> list[int]:
         """Epoch by epoch through a shuffled list of all sweeps."""
