@@ -26,13 +26,14 @@ def write_media(folder: Path, sequence: Sequence, labels: dict[int, np.ndarray],
     """``overlay.mp4`` of all labelled sweeps, ``overlay.gif`` of every fourth, ``birds_eye.png`` of the middle one."""
     colors = palette(sequence.schema)
     pictures = []
+    middle = min(labels, key=lambda index: abs(index - sequence.sweeps // 2))
     frames = enumerate(BagInput(sequence.bag))
     for index, (_, frame) in track(frames, 'drawing', total=sequence.sweeps, console=console):
         if index not in labels:
             continue
         point_colors = colors[labels[index]]
         top = bird_eye(frame.cloud.xyz, point_colors)
-        if index >= sequence.sweeps // 2 and not (folder / 'birds_eye.png').is_file() or index == sequence.sweeps // 2:
+        if index == middle:
             cv2.imwrite(str(folder / 'birds_eye.png'), cv2.cvtColor(top, cv2.COLOR_RGB2BGR))
         pictures.append(compose(frame, top, point_colors))
     write_video(folder / 'overlay.mp4', pictures, 10)

@@ -75,7 +75,7 @@ def write_report(folder: Path, sequence: Sequence, recording: Recording, media: 
         'latency_ms': percentiles([1e-6 * (entry['received_ns'] - published[order[entry['stamp_ns']]]['published_ns'])
                                    for entry in clouds]),
         'stage_ms': stage_times(received),
-        'miou': round(100 * confusion.miou(), 2),
+        'miou': round(100 * confusion.miou(), 2) if confusion.present.any() else None,
         'per_class_iou': confusion.per_class(sequence.schema.names),
     }
     (folder / 'summary.json').write_text(json.dumps(summary, indent=1) + '\n')
@@ -128,7 +128,7 @@ def print_summary(summary: dict[str, Any], folder: Path, console: Console) -> No
         'latency p50 / p95 / p99': ' / '.join(f'{latency[p]:.1f}' for p in latency) + ' ms',
         **{f'  {stage}': f'{times["p50"]:.1f} / {times["p95"]:.1f} / {times["p99"]:.1f} ms'
            for stage, times in summary['stage_ms'].items()},
-        'mIoU': f'{summary["miou"]:.1f} %',
+        'mIoU': 'no truth' if summary['miou'] is None else f'{summary["miou"]:.1f} %',
         **{f'  {name}': f'{value:.1f} %' for name, value in summary['per_class_iou'].items()},
     }
     for name, text in rows.items():

@@ -99,4 +99,7 @@ def _made_of(folder: Path) -> object:
         content = json.loads((folder / SEQUENCE_FILE).read_text())
     except (OSError, ValueError):
         return None
-    return content.get('made_of') if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not (folder / 'bag' / 'metadata.yaml').is_file():
+        return None
+    labels = len(list((folder / 'labels').glob('*.label')))
+    return content.get('made_of') if labels == len(content.get('points', ())) else None
