@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,8 @@ def test_clouds_that_cannot_be_read_are_counted_and_explained_and_the_node_goes_
         peer.until(lambda: counts, 'a count of dropped sweeps',
                    lambda: peer.ask(INPUT, cloud_message(points(10), PLAIN, step=16), PointCloud2, OUTPUT))
         before = counts[-1].data
-        peer.until(lambda before=before: counts[-1].data > before, f'the drop of a cloud: {reason}',
-                   lambda message=message: peer.publish(INPUT, message))
+        peer.until(partial(lambda least: counts[-1].data > least, before), f'the drop of a cloud: {reason}',
+                   partial(peer.publish, INPUT, message))
         answer = peer.ask(INPUT, cloud_message(points(500), PLAIN, step=16), PointCloud2, OUTPUT)
         assert answer.width == 500
         assert not any(m.header.stamp == message.header.stamp for m in peer.listen(PointCloud2, OUTPUT))
