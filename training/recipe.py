@@ -29,7 +29,9 @@ class Recipe:
     ema_decay: float = 0.995
     headings_deg: tuple[float, ...] = (0.0,)
     exchanges: tuple[Exchange, ...] = STREET_EXCHANGES
-    pasted: tuple[str, ...] = ('bicycle', 'motorcycle', 'other-vehicle', 'person', 'bicyclist', 'motorcyclist', 'traffic-sign')
+    pasted: tuple[str, ...] = (
+        'bicycle', 'motorcycle', 'other-vehicle', 'person', 'bicyclist', 'motorcyclist', 'traffic-sign',
+    )
     loss_points: int = 60_000
     lovasz_points: int = 16_000
 
