@@ -82,9 +82,7 @@ def node_process(module: str, arguments: list[str], domain: int, log: Path) -> I
     try:
         yield node
     finally:
-        if node.process.poll() is None:
-            node.process.kill()
-            node.process.wait()
+        node.stop()  # not killed: its shared memory would stay behind
 
 
 class Peer:
