@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sam2amml_core.errors import InputError, Sam2AmmlError
 from sam2amml_core.io.bag_messages import CLOUD_TOPIC, camera_info_topic, extrinsics_topic, image_topic
 from sam2amml_ros.demo_report import Recording, read_sequence, write_report
-from sam2amml_ros.stages import STAGES, stage_topic
+from sam2amml_ros.stages import DROPPED_TOPIC, STAGES, stage_topic
 from sam2amml_ros.transport import environment
 
 NODE = '/segmentation_node'
@@ -79,6 +79,7 @@ def play(bag: Path, cameras: tuple[str, ...], sweeps: int, recording: Recording,
                    f'~/input/{name}/extrinsics': extrinsics_topic(name)}
     remaps = [text for private, topic in inputs.items() for text in ('-r', f'{private}:={topic}')]
     topics = [f'{OUTPUT_TOPIC} sensor_msgs/msg/PointCloud2',
+              f'{NODE}{DROPPED_TOPIC[1:]} std_msgs/msg/UInt64',
               *(f'{NODE}{stage_topic(stage)[1:]} std_msgs/msg/Float64' for stage in STAGES)]
     node = ['segmentation_node', '-p', f'model:={options.model}', '-p', f'threads:={options.threads}',
             '-p', f'camera_names:={_strings(cameras or ("",))}', *remaps]

@@ -63,6 +63,7 @@ def write_report(folder: Path, sequence: Sequence, recording: Recording, media: 
     if not clouds:
         raise InputError(f'no labelled sweep arrived; see the logs in {recording.received.parent}')
     labels = read_labelled(recording.bag, order)
+    dropped = max((entry['value'] for entry in received if entry['topic'].endswith('dropped_sweeps')), default=0)
     confusion = ConfusionMatrix(len(sequence.schema.names) - 1)
     for index, class_id in labels.items():
         raw = read_label(sequence.labels[index], len(class_id))
@@ -83,7 +84,7 @@ def write_report(folder: Path, sequence: Sequence, recording: Recording, media: 
         from sam2amml_ros.demo_media import write_media
 
         write_media(folder, sequence, labels, console)
-    print_summary(summary, folder, console)
+    print_summary(summary, dropped, folder, console)
     return summary
 
 
@@ -105,7 +106,7 @@ def stage_times(received: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Percentiles of each stage, from the node's timing topics."""
     values: dict[str, list[float]] = {}
     for entry in received:
-        if 'value' in entry:
+        if '/processing_time/' in entry['topic']:
             stage = entry['topic'].rsplit('/', 1)[1].removesuffix('_ms')
             values.setdefault(stage, []).append(entry['value'])
     return {stage: percentiles(times) for stage, times in values.items()}
@@ -116,13 +117,14 @@ def percentiles(values: list[float]) -> dict[str, float]:
     return {f'p{p}': round(float(np.percentile(values, p)), 2) for p in (50, 95, 99)}
 
 
-def print_summary(summary: dict[str, Any], folder: Path, console: Console) -> None:
-    """The table at the end of the demo."""
+def print_summary(summary: dict[str, Any], dropped: int, folder: Path, console: Console) -> None:
+    """The table at the end of the demo; ``dropped`` counts sweeps the node got but was too slow for."""
     latency = summary['latency_ms']
     table = Table(title='Labelled over ROS 2', show_header=False)
     lost = summary['sweeps_published'] - summary['sweeps_labelled']
     rows = {
-        'sweeps': f'{summary["sweeps_labelled"]} of {summary["sweeps_published"]} labelled, {lost} lost',
+        'sweeps': f'{summary["sweeps_labelled"]} of {summary["sweeps_published"]} labelled, {lost} lost' + (
+            f' ({dropped} came before the node was done)' if dropped else ''),
         'points per sweep': f'{summary["points_per_sweep"]:,}',
         'rate': f'{summary["hz"]:.2f} Hz',
         'latency p50 / p95 / p99': ' / '.join(f'{latency[p]:.1f}' for p in latency) + ' ms',

@@ -17,7 +17,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from std_msgs.msg import Float64
+from std_msgs.msg import Float64, UInt64
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.io.bag_messages import typestore
@@ -25,6 +25,9 @@ from sam2amml_core.io.bag_writer import clear_bag, qos
 from sam2amml_core.io.cdr import read_stamp
 from sam2amml_ros.message_types import has_header, message_class
 from sam2amml_ros.process import run_node
+
+NUMBERS = (Float64, UInt64)
+"""Messages whose value is noted too."""
 
 
 class RecorderNode(Node):
@@ -48,7 +51,7 @@ class RecorderNode(Node):
                                  '"/points sensor_msgs/msg/PointCloud2"')
             kind = message_class(name)
             connection = self._writer.add_connection(topic, name, typestore=typestore(), offered_qos_profiles=[qos()])
-            store = partial(self._store, connection, has_header(kind), kind is Float64)
+            store = partial(self._store, connection, has_header(kind), kind)
             self._subscriptions_kept.append(self.create_subscription(kind, topic, store, reliable, raw=True))
         self.get_logger().info(f'recording {len(topics)} topics into {self._path}')
 
@@ -75,15 +78,15 @@ class RecorderNode(Node):
             raise InputError(f'cannot write bag {self._path}: {error.strerror}; choose another folder') from error
         return writer
 
-    def _store(self, connection: Any, stamped: bool, is_value: bool, raw: bytes) -> None:
+    def _store(self, connection: Any, stamped: bool, kind: Any, raw: bytes) -> None:
         received_ns = time.time_ns()
         self._writer.write(connection, received_ns, raw)
         if self._log is not None:
             entry: dict[str, Any] = {'topic': connection.topic, 'received_ns': received_ns}
             if stamped:
                 entry['stamp_ns'] = read_stamp(raw)
-            if is_value:
-                entry['value'] = deserialize_message(raw, Float64).data
+            if kind in NUMBERS:
+                entry['value'] = deserialize_message(raw, kind).data
             self._log.write(json.dumps(entry) + '\n')
 
 
