@@ -11,20 +11,26 @@ from training.labelled_sweep import LabelledSweep
 
 
 def augment(sweep: LabelledSweep, partner: LabelledSweep | None, rng: np.random.Generator,
-            headings_deg: tuple[float, ...] = (0.0,)) -> LabelledSweep:
+            headings_deg: tuple[float, ...] = (0.0,), strength: float = 1.0) -> LabelledSweep:
     """One random variant of ``sweep``; with a ``partner``, parts of it may be mixed in; the vehicle's front, +x in
-    the sweep, comes to lie in one of ``headings_deg``, more or less."""
-    sweep = vary_material(sweep, rng)
-    if partner is not None and rng.random() < 0.5:
-        sweep = mix(sweep, vary_material(partner, rng), rng)
-    return move_sensor(drop_points(sweep, rng), rng, headings_deg)
+    the sweep, comes to lie in one of ``headings_deg``, more or less. ``strength``, 0..1, is the share of strong changes made:
+    less of them late in a run lets the network settle on what sweeps are really like."""
+    sweep = vary_material(sweep, rng, strength)
+    if partner is not None and rng.random() < 0.5 * strength:
+        sweep = mix(sweep, vary_material(partner, rng, strength), rng)
+    if rng.random() < strength:
+        sweep = drop_points(sweep, rng)
+    return move_sensor(sweep, rng, headings_deg)
 
 
-def vary_material(sweep: LabelledSweep, rng: np.random.Generator) -> LabelledSweep:
+def vary_material(sweep: LabelledSweep, rng: np.random.Generator, strength: float = 1.0) -> LabelledSweep:
     """Other intensities, and more often than not other roughness."""
-    if rng.random() < 0.7:
+    if rng.random() < 0.7 * strength:
         sweep = vary_roughness(sweep, rng)
-    return vary_intensity(sweep, rng)
+    if rng.random() < strength:
+        return vary_intensity(sweep, rng)
+    gain = np.float32(np.exp(rng.normal(0, 0.1)))
+    return sweep.with_intensity(np.clip(sweep.intensity * gain, 0, 1))
 
 
 def move_sensor(sweep: LabelledSweep, rng: np.random.Generator,

@@ -48,11 +48,12 @@ def collate(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]], cells: int
 class TrainingBatches(Dataset[Batch]):
     """Batch ``step`` of a run depends on seed and step only: a resumed run sees what it would have seen."""
 
-    def __init__(self, sweeps: CachedSweeps, recipe: Recipe, seed: int, steps: int) -> None:
+    def __init__(self, sweeps: CachedSweeps, recipe: Recipe, seed: int, steps: int, strength: float = 1.0) -> None:
         self.sweeps = sweeps
         self.recipe = recipe
         self.seed = seed
         self.steps = steps
+        self.strength = strength
         names = find_schema(recipe.schema).names
         self._pasted = np.array([names.index(name) for name in recipe.pasted], np.uint8)
 
@@ -64,12 +65,14 @@ class TrainingBatches(Dataset[Batch]):
         samples = []
         for index in self._indices(step):
             partner = self._sweep(int(rng.integers(len(self.sweeps))), rng) if rng.random() < 0.7 else None
-            sweep = augment(self._sweep(index, rng), partner, rng, self.recipe.headings_deg)
+            sweep = augment(self._sweep(index, rng), partner, rng, self.recipe.headings_deg, self.strength)
             samples.append(prepare(sweep, self.recipe))
         return collate(samples, self.recipe.sensor.pixels)
 
     def _sweep(self, index: int, rng: np.random.Generator) -> LabelledSweep:
-        sweep = exchange_materials(self.sweeps[index], self.recipe.exchanges, self.recipe.schema, rng)
+        sweep = self.sweeps[index]
+        if rng.random() < self.strength:
+            sweep = exchange_materials(sweep, self.recipe.exchanges, self.recipe.schema, rng)
         if rng.random() < 0.5:
             other = self.sweeps[int(rng.integers(len(self.sweeps)))]
             sweep = paste_objects(sweep, other, self._pasted, int(rng.integers(1, 4)), rng)

@@ -101,11 +101,12 @@ def train(
     threads: Threads = 2,
     resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,
     start_from: Annotated[Path | None, typer.Option(help='Checkpoint to begin with.')] = None,
+    augmentation: Annotated[float, typer.Option(help='Share of strong changes of sweeps, 0 to 1.')] = 1.0,
 ) -> None:
     """Train a network on synthetic sweeps."""
     from training.commands.train import run
 
-    run(model, data, folder, minutes, steps, seed, threads, resume, start_from)
+    run(model, data, folder, minutes, steps, seed, threads, resume, start_from, augmentation)
 
 
 @app.command()

@@ -12,10 +12,10 @@ from training.recipe import find_recipe
 
 
 def run(model: str, data: Path | None, folder: Path | None, minutes: float, steps: int, seed: int, threads: int,
-        resume: bool, start_from: Path | None) -> Path:
+        resume: bool, start_from: Path | None, augmentation: float = 1.0) -> Path:
     """Train ``model`` for ``steps`` or ``minutes``, whichever comes first; return the folder of the run.
 
-    ``start_from`` is the checkpoint of another run to begin with. Raises ``InputError`` on unusable arguments.
+    ``start_from`` is the checkpoint of another run to begin with, ``augmentation`` the share (0..1) of strong changes. Raises ``InputError`` on unusable arguments.
     """
     # idle OpenMP threads must not spin: beside other processes that makes a step up to 15 times slower
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
@@ -29,6 +29,8 @@ def run(model: str, data: Path | None, folder: Path | None, minutes: float, step
     from training.sweep_cache import CachedSweeps
     from training.trainer import Schedule, Trainer, read_checkpoint
 
+    if not 0 <= augmentation <= 1:
+        raise InputError(f'augmentation {augmentation} must be in 0..1')
     if minutes <= 0 or steps <= 0 or threads < 1:
         raise InputError(f'minutes {minutes}, steps {steps} and threads {threads} must be positive')
     console = Console(stderr=True)
@@ -37,8 +39,8 @@ def run(model: str, data: Path | None, folder: Path | None, minutes: float, step
     sweeps = CachedSweeps(data or Path('out/sweeps') / model / 'train', recipe.schema)
     weights = torch.from_numpy(class_weights(sweeps.class_counts(recipe.network.classes)))
     target = folder or Path('out/runs') / model
-    trainer = Trainer(recipe, TrainingBatches(sweeps, recipe, seed, steps), weights, target, Schedule(steps, minutes),
-                      command='sam2amml ' + ' '.join(sys.argv[1:]))
+    trainer = Trainer(recipe, TrainingBatches(sweeps, recipe, seed, steps, augmentation), weights, target,
+                      Schedule(steps, minutes), command='sam2amml ' + ' '.join(sys.argv[1:]))
     if resume:
         if not trainer.resume():
             raise InputError(f'{target} holds no last.pt to resume from; train without --resume')
