@@ -13,8 +13,8 @@ from training.labelled_sweep import LabelledSweep
 def augment(sweep: LabelledSweep, partner: LabelledSweep | None, rng: np.random.Generator,
             headings_deg: tuple[float, ...] = (0.0,), strength: float = 1.0) -> LabelledSweep:
     """One random variant of ``sweep``; with a ``partner``, parts of it may be mixed in; the vehicle's front, +x in
-    the sweep, comes to lie in one of ``headings_deg``, more or less. ``strength``, 0..1, is the share of strong changes made:
-    less of them late in a run lets the network settle on what sweeps are really like."""
+    the sweep, comes to lie in one of ``headings_deg``, more or less. ``strength``, 0..1, is the share of strong
+    changes made: less of them late in a run lets the network settle on what sweeps are really like."""
     sweep = vary_material(sweep, rng, strength)
     if partner is not None and rng.random() < 0.5 * strength:
         sweep = mix(sweep, vary_material(partner, rng, strength), rng)

@@ -15,7 +15,8 @@ def run(model: str, data: Path | None, folder: Path | None, minutes: float, step
         resume: bool, start_from: Path | None, augmentation: float = 1.0) -> Path:
     """Train ``model`` for ``steps`` or ``minutes``, whichever comes first; return the folder of the run.
 
-    ``start_from`` is the checkpoint of another run to begin with, ``augmentation`` the share (0..1) of strong changes. Raises ``InputError`` on unusable arguments.
+    ``start_from`` is the checkpoint of another run to begin with, ``augmentation`` the share (0..1) of strong changes
+    of the sweeps. Raises ``InputError`` on unusable arguments.
     """
     # idle OpenMP threads must not spin: beside other processes that makes a step up to 15 times slower
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
