@@ -14,7 +14,6 @@ from sam2amml_core.errors import InputError
 from sam2amml_core.frame import CameraView, PointCloud
 from sam2amml_core.geometry.projection import project
 from sam2amml_core.geometry.visibility import visible_points
-from sam2amml_core.viz import overlay
 from sam2amml_ros.cameras import CameraInput
 from sam2amml_ros.conversions import image_message
 
@@ -43,6 +42,8 @@ class OverlayPublisher:
 
 def draw(view: CameraView, cloud: PointCloud, class_id: np.ndarray, colors: np.ndarray) -> np.ndarray:
     """The image uint8 [H, W, 3] with the points the camera sees, in the colours of their classes."""
+    from sam2amml_core.viz import overlay  # only when somebody looks
+
     points = project(cloud.xyz, [view.camera])[0]
     seen = visible_points(points, view.camera)
     return overlay(view.image, points.uv[seen], colors[class_id[points.index[seen]]])
