@@ -14,7 +14,7 @@ from sam2amml_core.errors import InputError  # noqa: E402
 from sam2amml_core.frame import Frame, PointCloud  # noqa: E402
 from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNetConfig  # noqa: E402
 from sam2amml_core.losses.segmentation import class_weights, cross_entropy, lovasz_softmax  # noqa: E402
-from training.batches import TrainingBatches, stream  # noqa: E402
+from training.batches import TrainingBatches, balanced_shares, stream  # noqa: E402
 from training.boxes import Box, kitti_boxes  # noqa: E402
 from training.recipe import STREET64, find_recipe  # noqa: E402
 from training.sweep_cache import CachedSweeps, save_sweep, world_to_train  # noqa: E402
@@ -56,9 +56,10 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> CachedSweeps:
 
 
 def trainer(sweeps: CachedSweeps, folder: Path, steps: int) -> Trainer:
-    weights = torch.from_numpy(class_weights(sweeps.class_counts(19)))
+    batches = TrainingBatches(sweeps, TINY, 0, steps)
+    weights = torch.from_numpy(class_weights(batches.counts.sum(axis=0)[1:]))
     schedule = Schedule(steps, log_every=5)
-    return Trainer(TINY, TrainingBatches(sweeps, TINY, 0, steps), weights, folder, schedule, bfloat16=False)
+    return Trainer(TINY, batches, weights, folder, schedule, bfloat16=False)
 
 
 def test_the_loss_falls_and_is_logged(sweeps: CachedSweeps, tmp_path: Path) -> None:
@@ -106,6 +107,14 @@ def test_batches_prepared_in_the_background_equal_those_made_here(sweeps: Cached
         torch.testing.assert_close(batch.pixel, expected.pixel)
         assert batch.sweeps == 2
         assert batch.pixel.max() < 2 * TINY.sensor.pixels
+
+
+def test_sweeps_with_rare_classes_are_drawn_more_often() -> None:
+    counts = np.array([[900, 0, 0], [900, 100, 0], [900, 0, 0], [900, 10, 0]])  # class 2 in one sweep, class 3 in none
+    shares = balanced_shares(counts)
+    # half evenly, a quarter for class 1 in all four, a quarter for class 2 in the second
+    np.testing.assert_allclose(shares, [0.125 + 0.0625, 0.125 + 0.0625 + 0.25, 0.125 + 0.0625, 0.125 + 0.0625])
+    np.testing.assert_allclose(balanced_shares(np.zeros((4, 3), int)), 0.25)
 
 
 def test_world_classes_become_train_ids() -> None:

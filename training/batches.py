@@ -55,6 +55,9 @@ class TrainingBatches(Dataset[Batch]):
         self.steps = steps
         self.strength = strength
         names = find_schema(recipe.schema).names
+        self.counts = sweeps.counts(len(names) - 1)
+        """int64 [sweeps, C + 1], points of each class."""
+        self._share = balanced_shares(self.counts[:, 1:])
         self._pasted = np.array([names.index(name) for name in recipe.pasted], np.uint8)
 
     def __len__(self) -> int:
@@ -79,13 +82,21 @@ class TrainingBatches(Dataset[Batch]):
         return sweep
 
     def _indices(self, step: int) -> list[int]:
-        """Epoch by epoch through a shuffled list of all sweeps."""
-        chosen = []
-        for position in range(step * self.recipe.batch, (step + 1) * self.recipe.batch):
-            epoch, place = divmod(position, len(self.sweeps))
-            order = np.random.default_rng((self.seed, epoch, 7)).permutation(len(self.sweeps))
-            chosen.append(int(order[place]))
-        return chosen
+        rng = np.random.default_rng((self.seed, step, 7))
+        return [int(i) for i in rng.choice(len(self.sweeps), self.recipe.batch, p=self._share)]
+
+
+def balanced_shares(counts: np.ndarray, enough: int = 50) -> np.ndarray:
+    """How often to draw each sweep, [sweeps], sum 1, from its points per class [sweeps, C].
+
+    Half of the draws are even; the other half takes a class at random, then a sweep that has ``enough`` points of it.
+    """
+    present = (counts >= enough).astype(np.float64)
+    present = present[:, present.any(axis=0)]
+    even = np.full(len(counts), 1 / len(counts))
+    if not present.size:
+        return even
+    return 0.5 * even + 0.5 * (present / present.sum(axis=0)).mean(axis=1)
 
 
 def stream(batches: TrainingBatches, first: int, workers: int) -> Iterator[Batch]:

@@ -59,9 +59,10 @@ class CachedSweeps:
     def __iter__(self) -> Iterator[LabelledSweep]:
         return (self[i] for i in range(len(self)))
 
-    def class_counts(self, classes: int, sample: int = 60) -> np.ndarray:
-        """Points per train id 1..classes, int64 [classes], counted on up to ``sample`` sweeps."""
-        counts = np.zeros(classes + 1, np.int64)
-        for i in np.linspace(0, len(self) - 1, min(sample, len(self))).astype(int):
-            counts += np.bincount(self[i].label, minlength=classes + 1)
-        return counts[1:]
+    def counts(self, classes: int) -> np.ndarray:
+        """Points of each sweep by train id, int64 [sweeps, classes + 1]."""
+        rows = []
+        for file in self.files:
+            with np.load(file) as content:
+                rows.append(np.bincount(self._table[content['world_class']], minlength=classes + 1))
+        return np.stack(rows)

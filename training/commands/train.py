@@ -38,10 +38,11 @@ def run(model: str, data: Path | None, folder: Path | None, minutes: float, step
     recipe = find_recipe(model)
     torch.set_num_threads(threads)
     sweeps = CachedSweeps(data or Path('out/sweeps') / model / 'train', recipe.schema)
-    weights = torch.from_numpy(class_weights(sweeps.class_counts(recipe.network.classes)))
+    batches = TrainingBatches(sweeps, recipe, seed, steps, augmentation)
+    weights = torch.from_numpy(class_weights(batches.counts.sum(axis=0)[1:]))
     target = folder or Path('out/runs') / model
-    trainer = Trainer(recipe, TrainingBatches(sweeps, recipe, seed, steps, augmentation), weights, target,
-                      Schedule(steps, minutes), command='sam2amml ' + ' '.join(sys.argv[1:]))
+    trainer = Trainer(recipe, batches, weights, target, Schedule(steps, minutes),
+                      command='sam2amml ' + ' '.join(sys.argv[1:]))
     if resume:
         if not trainer.resume():
             raise InputError(f'{target} holds no last.pt to resume from; train without --resume')
