@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from sam2amml_core.labels import schema as find_schema
 
 from sam2amml_core.errors import InputError
+from sam2amml_core.labels import schema as find_schema
 from training.labelled_sweep import LabelledSweep
 from training.world.classes import NUSCENES_RAW, SEMANTIC_KITTI_RAW
 from training.world.sweep import SyntheticSweep
