@@ -159,7 +159,8 @@ def test_the_average_follows_slowly() -> None:
     with torch.no_grad():
         network.weight.fill_(10)
     average.update(network)
-    assert average.network.state_dict()['weight'].item() == pytest.approx(before + (10 - before) * (1 - 2 / 11), rel=1e-4)
+    after = average.network.state_dict()['weight'].item()
+    assert after == pytest.approx(before + (10 - before) * (1 - 2 / 11), rel=1e-4)
 
 
 def test_rare_classes_weigh_more_and_the_mean_over_points_is_one() -> None:
