@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
@@ -32,6 +33,9 @@ def run_node(make: Callable[[], Node], args: list[str] | None = None, work: Call
         status = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         status = 0
+    except RCLError:
+        if rclpy.ok():  # else a signal came while something was being made: an end like any other
+            raise
     finally:
         if node is not None:
             close = getattr(node, 'close', None)
