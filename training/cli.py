@@ -116,11 +116,12 @@ def export(
     checkpoint: Annotated[Path | None, typer.Option(help='Default: out/runs/MODEL/last.pt.')] = None,
     seed: Annotated[int, typer.Option(help='Seed it was trained with, for the record.')] = 0,
     data: Annotated[str, typer.Option(help='What it was trained on, for the record.')] = 'synthetic street world',
+    validation: Annotated[Path | None, typer.Option(help='Cached sweeps to balance the classes on.')] = None,
 ) -> None:
     """Turn a training run into a model bundle."""
     from training.commands.export import run
 
-    run(model, checkpoint, folder, 'sam2amml ' + ' '.join(sys.argv[1:]), seed, data)
+    run(model, checkpoint, folder, 'sam2amml ' + ' '.join(sys.argv[1:]), seed, data, validation=validation)
 
 
 @app.command()

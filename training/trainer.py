@@ -148,7 +148,7 @@ class Trainer:
         path = self.folder / 'last.pt'
         scratch = path.with_suffix('.tmp')
         torch.save({'recipe': self.recipe.name, 'command': self.command, 'seed': self.batches.seed,
-                    'step': self.step, 'minutes': self.minutes,
+                    'class_weights': self.weights,                     'step': self.step, 'minutes': self.minutes,
                     'network': self.network.state_dict(), 'average': self.average.network.state_dict(),
                     'updates': self.average.updates, 'optimizer': self.optimizer.state_dict()}, scratch)
         scratch.replace(path)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
+    from training.recipe import Recipe
 
 
 def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: int, data: str,
-        metrics: dict[str, float] | None = None) -> Path:
+        metrics: dict[str, float] | None = None, validation: Path | None = None) -> Path:
     """Export ``checkpoint`` (default: ``out/runs/<model>/last.pt``) to the bundle ``folder``; return it.
 
+    With ``validation``, a folder of cached sweeps, rare classes are toned down as far as that raises mIoU there.
     Raises ``InputError`` if the checkpoint is unusable or of another model, ``BundleError`` if writing fails.
     """
     from sam2amml_core.labels import schema
@@ -29,12 +35,26 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
         raise InputError(f'{file} was trained for {content.get("recipe")!r}, not {model!r}; give its own checkpoint')
     network = FrustumRangeNet(recipe.network)
     network.load_state_dict(content['average'])
+    metrics = dict(metrics or {})
+    if validation is not None:
+        metrics['logit_adjustment'] = adjust(network, recipe, content, validation)
     provenance = Provenance(command=content.get('command') or command, seed=content.get('seed', seed),
-                            commit=current_commit(), data=data, metrics=metrics or {},
+                            commit=current_commit(), data=data, metrics=metrics,
                             created=datetime.now(UTC).strftime('%Y-%m-%d'), steps=content['step'],
                             train_minutes=round(content['minutes'], 1))
     export_bundle(network, folder, model, schema(recipe.schema), recipe.sensor, recipe.normalisation, provenance)
     return folder
+
+
+def adjust(network: FrustumRangeNet, recipe: Recipe, content: dict, validation: Path) -> float:
+    """Adjust the classifier of ``network`` in place on cached sweeps; returns the share of the weights undone."""
+    from training.calibration import add_bias, best_adjustment, held_out_scores
+    from training.sweep_cache import CachedSweeps
+
+    scores, label = held_out_scores(network, CachedSweeps(validation, recipe.schema), recipe)
+    share, bias = best_adjustment(scores, label, content['class_weights'].numpy())
+    add_bias(network, bias)
+    return share
 
 
 def current_commit() -> str:
