@@ -19,10 +19,9 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
     With ``validation``, a folder of cached sweeps, rare classes are toned down as far as that raises mIoU there.
     Raises ``InputError`` if the checkpoint is unusable or of another model, ``BundleError`` if writing fails.
     """
-    from sam2amml_core.labels import schema
-
     from sam2amml_core.bundle import Provenance
     from sam2amml_core.errors import InputError
+    from sam2amml_core.labels import schema
     from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
     from training.export import export_bundle
     from training.recipe import find_recipe
