@@ -47,9 +47,12 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
 
 def adjust(network: FrustumRangeNet, recipe: Recipe, content: dict, validation: Path) -> float:
     """Adjust the classifier of ``network`` in place on cached sweeps; returns the share of the weights undone."""
+    from sam2amml_core.errors import InputError
     from training.calibration import add_bias, best_adjustment, held_out_scores
     from training.sweep_cache import CachedSweeps
 
+    if 'class_weights' not in content:
+        raise InputError('the checkpoint does not hold the class weights it was trained with; export without --validation')
     scores, label = held_out_scores(network, CachedSweeps(validation, recipe.schema), recipe)
     share, bias = best_adjustment(scores, label, content['class_weights'].numpy())
     add_bias(network, bias)
