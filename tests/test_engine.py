@@ -7,11 +7,11 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
-from sam2amml_core.labels import SEMANTIC_KITTI
 
 from sam2amml_core.bundle import ModelBundle, Normalisation, Provenance, SensorGeometry, write_bundle
 from sam2amml_core.engines import create_engine
 from sam2amml_core.errors import EngineError
+from sam2amml_core.labels import SEMANTIC_KITTI
 
 SENSOR = SensorGeometry(beams=8, fov_up_deg=3, fov_down_deg=-25, image_height=8, image_width=16, sensor_height_m=1.7)
 PLAIN = Normalisation(mean={'x': 0.0}, std={'x': 1.0})

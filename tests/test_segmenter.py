@@ -10,11 +10,10 @@ torch = pytest.importorskip('torch')
 
 from dataclasses import replace  # noqa: E402
 
-from sam2amml_core.labels import SEMANTIC_KITTI  # noqa: E402
-
 from sam2amml_core.bundle import Provenance, SensorGeometry, load_bundle, shipped_bundles  # noqa: E402
 from sam2amml_core.errors import BundleError  # noqa: E402
 from sam2amml_core.frame import UNKNOWN, Frame, PointCloud  # noqa: E402
+from sam2amml_core.labels import SEMANTIC_KITTI  # noqa: E402
 from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet, FrustumRangeNetConfig  # noqa: E402
 from sam2amml_core.lidar.range_view import make_range_view  # noqa: E402
 from sam2amml_core.segmenter import Segmenter, fit_warnings  # noqa: E402

@@ -52,7 +52,7 @@ def adjust(network: FrustumRangeNet, recipe: Recipe, content: dict, validation: 
     from training.sweep_cache import CachedSweeps
 
     if 'class_weights' not in content:
-        raise InputError('the checkpoint does not hold the class weights it was trained with; export without --validation')
+        raise InputError('the checkpoint lacks the class weights it was trained with; export without --validation')
     scores, label = held_out_scores(network, CachedSweeps(validation, recipe.schema), recipe)
     share, bias = best_adjustment(scores, label, content['class_weights'].numpy())
     add_bias(network, bias)
