@@ -149,7 +149,7 @@ def test_shipped_models_tell_ground_from_what_stands_on_it(name: str) -> None:
     distance = np.minimum(to_ground, to_wall)
     kept = distance < 60
     wall = (to_wall < to_ground)[kept]
-    xyz = (direction * distance[:, None])[kept].astype(np.float32)
+    xyz = (direction[kept] * distance[kept, None]).astype(np.float32)
     xyz += np.random.default_rng(0).normal(0, 0.01, xyz.shape).astype(np.float32)
     found = Segmenter.open(name, 'cpu', 1).segment(Frame(PointCloud(xyz, np.zeros(len(xyz), np.float32)))).class_id
     names = SEMANTIC_KITTI.names
