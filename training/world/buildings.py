@@ -43,7 +43,8 @@ def _gable(
         ridge_l, ridge_r = [-x - o, depth / 2, eaves + rise], [x + o, depth / 2, eaves + rise]
         slopes = [[[-x - o, -o, eaves], [x + o, -o, eaves], ridge_r, ridge_l],
                   [[x + o, depth + o, eaves], [-x - o, depth + o, eaves], ridge_l, ridge_r]]  # fmt: skip
-        ends = [[[s * x, 0, eaves], [s * x, depth, eaves], [s * x, depth / 2, eaves + rise], [s * x, depth / 2, eaves + rise]]
+        top = eaves + rise
+        ends = [[[s * x, 0, eaves], [s * x, depth, eaves], [s * x, depth / 2, top], [s * x, depth / 2, top]]
                 for s in (-1, 1)]  # fmt: skip
     else:
         ridge_f, ridge_b = [0, -o, eaves + rise], [0, depth + o, eaves + rise]

@@ -111,7 +111,8 @@ def barrier(rng: np.random.Generator, palette: Palette) -> Mesh:
     if rng.random() < 0.5:
         return box((-0.25, -1.0, -0.05), (0.25, 1.0, rng.uniform(0.8, 1.0)), body)
     feet = [box((-0.3, y - 0.05, -0.02), (0.3, y + 0.05, 0.1), body) for y in (-0.8, 0.8)]
-    return merge([*feet, box((-0.03, -1.0, 0.1), (0.03, 1.0, 0.2), body), box((-0.03, -1.0, 0.75), (0.03, 1.0, 1.0), body),
+    return merge([*feet, box((-0.03, -1.0, 0.1), (0.03, 1.0, 0.2), body),
+                  box((-0.03, -1.0, 0.75), (0.03, 1.0, 1.0), body),
                   *[box((-0.03, y - 0.04, 0.1), (0.03, y + 0.04, 1.0), body) for y in (-0.9, 0.0, 0.9)]])  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from training.world.scene import Hits, Scene, Texture
 from training.world.sensors import LidarSpec
 
 # Depth a pulse reaches into a surface beyond its triangles, mean of an exponential, metres.
-_SOFT = {Texture.GRASS: 0.035, Texture.LEAVES: 0.05, Texture.CLOTH: 0.01}
+_SOFT = {Texture.GRASS: 0.035, Texture.LEAVES: 0.07, Texture.CLOTH: 0.01}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class LidarUnit:
         )
 
     def hidden(self, rng: np.random.Generator, direction: np.ndarray) -> np.ndarray:
-        """bool [R]: directions [R, 3] (sensor frame, unit) that the vehicle's own roof and racks block; ragged edges."""
+        """bool [R]: directions [R, 3] (sensor frame, unit) that the vehicle's own roof and racks block."""
         ragged = 0.012 * rng.standard_normal((2, len(direction)), dtype=np.float32)
         azimuth = np.arctan2(direction[:, 1], direction[:, 0]) + ragged[0]
         elevation = direction[:, 2] + ragged[1]  # sine, near enough below 30 degrees
@@ -97,7 +97,7 @@ def sweep(
 
     rotation, origin = _pose_along(T_start, T_end, when)
     world_direction = np.einsum('nij,nj->ni', rotation, direction).astype(np.float32)
-    hits = scene.cast(origin, world_direction, t + when * spec.period)
+    hits = _through_leaves(rng, scene, origin, world_direction, t + when * spec.period)
     intensity, distance, kept = _measure(rng, scene, unit, hits, world_direction, gain)
     kept &= ~unit.hidden(rng, direction)
     distance, intensity = distance[kept], intensity[kept]
@@ -131,6 +131,29 @@ def _pose_along(T_start: np.ndarray, T_end: np.ndarray, share: np.ndarray) -> tu
     rotation = base.astype(np.float32) + share[:, None, None] * slope.astype(np.float32)
     origin = T_start[:3, 3] + share[:, None] * (T_end[:3, 3] - T_start[:3, 3])
     return rotation, origin.astype(np.float32)
+
+
+def _through_leaves(
+    rng: np.random.Generator, scene: Scene, origin: np.ndarray, direction: np.ndarray, t: np.ndarray
+) -> Hits:
+    """Cast rays, of which some slip between the leaves they meet and end on what is behind, up to three times over."""
+    hits = scene.cast(origin, direction, t)
+    leafy = np.array([m.texture is Texture.LEAVES for m in scene.materials])
+    share = np.float32(rng.uniform(0.25, 0.5))
+    for _ in range(3):
+        met = (hits.material >= 0) & leafy[hits.material]
+        rows = np.flatnonzero(met & (rng.random(len(met), dtype=np.float32) < share))
+        gone = hits.distance[rows] + 0.02 + 0.12 * rng.standard_exponential(len(rows), dtype=np.float32)
+        behind = scene.cast(origin[rows] + gone[:, None] * direction[rows], direction[rows], t[rows])
+        hits.distance[rows] = gone + behind.distance
+        for mine, theirs in (
+            (hits.material, behind.material),
+            (hits.instance, behind.instance),
+            (hits.normal, behind.normal),
+            (hits.local, behind.local),
+        ):
+            mine[rows] = theirs
+    return hits
 
 
 def _measure(

@@ -109,7 +109,7 @@ def _driveway(site: Site, block: Block, s: float, front: float, setback: float) 
 def _boundary(site: Site, block: Block, start: float, end: float, front: float) -> None:
     """A fence, wall or hedge along the front, with gates left open; sometimes a hedge behind a fence."""
     rng, side = site.rng, block.side
-    kind = rng.choice(['fence', 'hedge', 'both', 'none'], p=[0.34, 0.42, 0.16, 0.08])
+    kind = rng.choice(['fence', 'hedge', 'both', 'none'], p=[0.3, 0.42, 0.22, 0.06])
     if kind == 'none':
         return
     height, depth = rng.uniform(0.7, 2.6), rng.uniform(0.5, 1.6)
@@ -165,6 +165,11 @@ def _planted(
     along = middle + rng.uniform(-0.5, 0.5, count) * width
     out = side * (front + rng.uniform(0.9, max(depth - 0.6, 1.0), count))
     _shrubs(site, along, out, (0.3, 1.5), (0.4, 2.8))
+    if rng.random() < 0.5:  # a bed of low plants along the front
+        along = np.arange(middle - width / 2, middle + width / 2, rng.uniform(0.5, 1.0))
+        reach = rng.uniform(0.6, 2.5)
+        for row in np.arange(0.6, reach, 0.7):
+            _shrubs(site, along, side * (front + row + rng.uniform(-0.2, 0.2, len(along))), (0.25, 0.6), (0.2, 1.0))
     for _ in range(rng.poisson(0.035 * width * depth * amount)):
         s, t = middle + rng.uniform(-0.5, 0.5) * width, side * (front + rng.uniform(1.2, max(depth - 1.0, 1.3)))
         plant_tree(

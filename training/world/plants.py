@@ -13,6 +13,8 @@ def _cloud(rng: np.random.Generator, count: int, radii: np.ndarray, hollow: floa
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     radius = rng.uniform(0, 1, count) ** (1 / (3 + 12 * hollow))
+    for wave in rng.normal(0, 3.5, (4, 3)):  # lumps: no plant is a ball
+        radius *= 1 + rng.uniform(0.05, 0.2) * np.sin(direction @ wave + rng.uniform(0, 6.3))
     return direction * radius[:, None] * radii
 
 
@@ -33,7 +35,7 @@ def tree(
     bend = fork * [0.5, 0.5, 0.55] + np.append(rng.normal(0, 0.04, 2), 0)
     parts = [tube((0, 0, -0.25), bend, trunk_radius * 1.15, bark, trunk_radius * 0.95),
              tube(bend, fork, trunk_radius * 0.95, bark, trunk_radius * 0.65)]  # fmt: skip
-    puffs = int(rng.integers(5, 10))
+    puffs = int(rng.integers(6, 14))
     for i in range(puffs):
         angle = 2 * np.pi * (i + rng.uniform(0, 0.7)) / puffs
         out = crown_radius * rng.uniform(0.2, 0.68)
@@ -42,10 +44,10 @@ def tree(
         if i < 5:
             parts.append(tube(fork - [0, 0, rng.uniform(0, 0.15) * crown_height], center, trunk_radius * 0.4, bark,
                               0.02, sides=5))  # fmt: skip
-        radii = np.array([1, 1, 0.8]) * min(crown_radius * rng.uniform(0.4, 0.6), crown_height * 0.45)
+        radii = np.array([1, 1, 0.8]) * min(crown_radius * rng.uniform(0.25, 0.6), crown_height * 0.45)
         size = rng.uniform(0.11, 0.2)
         count = int(np.clip(density * 26 * radii[0] * radii[1] / size, 60, 900))
-        parts.append(cards(rng, center + _cloud(rng, count, radii, 0.35), size, leaves))
+        parts.append(cards(rng, center + _cloud(rng, count, radii, rng.uniform(0, 0.3)), size, leaves))
     return merge(parts)
 
 
@@ -65,13 +67,13 @@ def conifer(rng: np.random.Generator, palette: Palette, height: float, radius: f
 def hedge(rng: np.random.Generator, palette: Palette, length: float, depth: float, height: float) -> Mesh:
     """A clipped or grown-out hedge along x, its base at z = 0."""
     leaves = palette.surface('vegetation')
-    wild = rng.uniform(0.02, 0.12)
-    count = int(np.clip(250 * (length * height * 2 + length * depth), 100, 14000))
+    wild = rng.uniform(0.02, 0.2)
+    count = int(np.clip(rng.uniform(120, 260) * (length * height * 2 + length * depth), 100, 14000))
     p = rng.uniform(-0.5, 0.5, (count, 3))
     face = rng.choice(3, count, p=[0.08, 0.6, 0.32])
     side = np.sign(p[np.arange(count), face])
     side[(face == 2)] = 1
-    p[np.arange(count), face] = 0.5 * side - side * rng.exponential(0.08, count)
+    p[np.arange(count), face] = 0.5 * side - side * rng.exponential(rng.uniform(0.05, 0.2), count)
     centers = p * [length, depth, height] + [0, 0, height / 2] + rng.normal(0, wild, (count, 3))
     wave = 0.08 * np.sin(centers[:, 0] * rng.uniform(1, 2.5) + rng.uniform(0, 6)) * centers[:, 2] / height
     centers[:, 2] = np.maximum(centers[:, 2] * (1 + wave), 0.03)
@@ -96,8 +98,8 @@ def bush(rng: np.random.Generator, palette: Palette, radius: float, height: floa
     """A round shrub growing from the ground."""
     leaves = palette.surface('vegetation')
     radii = np.array([radius, radius, height * 0.62])
-    count = int(np.clip(1500 * radius * height, 80, 5000))
-    centers = _cloud(rng, count, radii, 0.25) + [0, 0, height * 0.45]
+    count = int(np.clip(rng.uniform(600, 1500) * radius * height, 80, 5000))
+    centers = _cloud(rng, count, radii, rng.uniform(0, 0.25)) + [0, 0, height * 0.45]
     centers[:, 2] = np.maximum(np.abs(centers[:, 2]), 0.03)
     return cards(rng, centers, rng.uniform(0.07, 0.13), leaves)
 
