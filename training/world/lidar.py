@@ -95,7 +95,7 @@ def sweep(
     direction = np.ascontiguousarray(direction, np.float32).reshape(-1, 3)
     ring, when, gain = ring.ravel(), when.ravel(), gain.ravel()
 
-    rotation, origin = _pose_along(T_start, T_end, when)
+    rotation, origin = pose_along(T_start, T_end, when)
     world_direction = np.einsum('nij,nj->ni', rotation, direction).astype(np.float32)
     hits = _through_leaves(rng, scene, origin, world_direction, t + when * spec.period)
     intensity, distance, kept = _measure(rng, scene, unit, hits, world_direction, gain)
@@ -119,7 +119,7 @@ def _small_rotation(angles: np.ndarray) -> np.ndarray:
     return np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]) @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
 
 
-def _pose_along(T_start: np.ndarray, T_end: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pose_along(T_start: np.ndarray, T_end: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotations float32 [N, 3, 3] and origins float32 [N, 3] at each ``share`` of the way between two close poses."""
     relative = T_start[:3, :3].T @ T_end[:3, :3]
     w = (

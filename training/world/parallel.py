@@ -13,17 +13,18 @@ from training.world.settings import StreetSettings
 from training.world.sweep import SyntheticSweep
 
 
-def record_parallel(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, processes: int = 2
-                    ) -> Iterator[SyntheticSweep]:
+def record_parallel(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, processes: int = 2,
+                    images_every: int = 1) -> Iterator[SyntheticSweep]:
     """As ``record``, in order, but without the truth of pixels and visibility, which is large to hand over."""
     if processes <= 1 or sweeps < 4:
-        yield from (_slim(sweep) for sweep in record(seed, settings, rig, sweeps))
+        yield from (_slim(sweep) for sweep in record(seed, settings, rig, sweeps, images_every=images_every))
         return
     context = multiprocessing.get_context('spawn')
     readers, workers = [], []
     for first in range(processes):
         reader, writer = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(writer, seed, settings, rig, sweeps, range(first, sweeps, processes)),
+        indices = range(first, sweeps, processes)
+        worker = context.Process(target=_work, args=(writer, seed, settings, rig, sweeps, indices, images_every),
                                  daemon=True)
         worker.start()
         writer.close()
@@ -48,12 +49,13 @@ def _receive(reader: Connection) -> SyntheticSweep | BaseException:
         return RuntimeError('a recording process ended unexpectedly; is there enough memory?')
 
 
-def _work(writer: Connection, seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, indices: range) -> None:
+def _work(writer: Connection, seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, indices: range,
+          images_every: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
     try:
-        for sweep in record(seed, settings, rig, sweeps, indices=indices):
+        for sweep in record(seed, settings, rig, sweeps, indices=indices, images_every=images_every):
             writer.send(_slim(sweep))
     except (BrokenPipeError, KeyboardInterrupt):
         return

@@ -19,14 +19,15 @@ START_NS = 1_700_000_000_000_000_000
 
 
 def record(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, every: int = 1,
-           indices: Iterable[int] | None = None) -> Iterator[SyntheticSweep]:
+           indices: Iterable[int] | None = None, images_every: int = 1) -> Iterator[SyntheticSweep]:
     """Drive through the street of ``seed`` and yield ``sweeps`` sweeps, one of each ``every`` turns of the LiDAR.
 
     With ``indices`` only those of 0 .. sweeps - 1: the same sweeps as in the whole drive, so processes can share one.
-    Images are taken in the middle of a sweep, when the LiDAR looks forwards. The same arguments give the same bytes.
+    Images are taken in the middle of a sweep, when the LiDAR looks forwards; with ``images_every`` only in one of so
+    many sweeps, the first included. The same arguments give the same bytes.
     """
     period = rig.lidar.period
-    street = build_street(seed, settings, period * every * max(sweeps, 1))
+    street = street_of(seed, settings, rig, sweeps, every)
     rng = np.random.default_rng([seed, 1])
     unit = LidarUnit.draw(
         rng, rig.lidar, float(rng.uniform(*settings.sensor_gain)), float(rng.uniform(*settings.range_noise))
@@ -34,7 +35,13 @@ def record(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, eve
     exposure = float(rng.uniform(0.85, 1.2))
     for index in range(sweeps) if indices is None else indices:
         t = index * every * period
-        yield _one(np.random.default_rng([seed, 2, index]), street, unit, rig, t, exposure)
+        sensors = rig if index % images_every == 0 else rig.without_cameras()
+        yield _one(np.random.default_rng([seed, 2, index]), street, unit, sensors, t, exposure)
+
+
+def street_of(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, every: int = 1) -> Street:
+    """The street that ``record`` drives through when it is given the same arguments."""
+    return build_street(seed, settings, rig.lidar.period * every * max(sweeps, 1))
 
 
 def lidar_pose(street: Street, unit: LidarUnit, t: float) -> np.ndarray:

@@ -23,6 +23,7 @@ class Site:
         corners = ground.course.plan(ground.s[:, None], np.array([-REACH, REACH])[None, :]).reshape(-1, 2)
         self.occupancy = Occupancy(corners.min(0), corners.max(0))
         self.items: list[tuple[Mesh, int]] = []
+        self.parked: list[tuple[Mesh, int, np.ndarray]] = []  # mesh in its own frame, instance, pose
         self._instances = 0
 
     @property
@@ -72,7 +73,9 @@ class Site:
         if not self.occupancy.claim(center, heading, length + 0.3, width + 0.16, ALL if high else LOW):
             return False
         T = self.resting_pose(s, t, yaw, length, width)
-        self.items.append((mesh.transformed(T), self.new_instance()))
+        instance = self.new_instance()
+        self.items.append((mesh.transformed(T), instance))
+        self.parked.append((mesh, instance, T))
         return True
 
     def resting_pose(self, s: float, t: float, yaw: float, length: float, width: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from training.world.kerbside import furnish, park_across, park_along, park_in_si
 from training.world.lots import fill_block
 from training.world.materials import Palette
 from training.world.mesh import merge
+from training.world.objects import WorldObject, moving_object, standing_object
 from training.world.planning import blocks, side_streets
 from training.world.road import Course
 from training.world.scene import Scene
@@ -24,12 +25,13 @@ _BEHIND, _AHEAD = 75.0, 85.0
 
 @dataclass(frozen=True, eq=False)
 class Street:
-    """The scene, the way the ego vehicle takes through it, and the ground below."""
+    """The scene, the way the ego vehicle takes through it, the ground below, and everything that has an instance id."""
 
     scene: Scene
     ego: EgoPath
     ground: Ground
     theme: str
+    objects: tuple[WorldObject, ...] = ()
 
 
 def build_street(seed: int, settings: StreetSettings, duration: float) -> Street:
@@ -75,7 +77,9 @@ def build_street(seed: int, settings: StreetSettings, duration: float) -> Street
     sun = np.array([np.cos(height) * np.cos(bearing), np.cos(height) * np.sin(bearing), np.sin(height)])
     scene = Scene(mesh, instance, palette.list, moving, sun)
     ego = EgoPath(ground, -lane_offset(road_half), speed, (float(rng.uniform(0, 6.3)), float(rng.uniform(0, 6.3))))
-    return Street(scene, ego, ground, theme)
+    objects = (*(standing_object(m, i, T, scene.materials) for m, i, T in site.parked),
+               *(moving_object(actor, scene.materials) for actor in moving))  # fmt: skip
+    return Street(scene, ego, ground, theme, objects)
 
 
 def _strips(site: Site, settings: StreetSettings, plan: list[Block]) -> list[tuple[Block, float]]:
