@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from sam2amml_core.frame import Camera, CameraView, Frame
+from training.world.camera import CameraLook, render
 from training.world.lidar import LidarUnit, Scan, sweep
 from training.world.scene import Scene
 from training.world.sensors import SensorRig
@@ -32,11 +33,11 @@ def record(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, eve
     unit = LidarUnit.draw(
         rng, rig.lidar, float(rng.uniform(*settings.sensor_gain)), float(rng.uniform(*settings.range_noise))
     )
-    exposure = float(rng.uniform(0.85, 1.2))
+    look = CameraLook.draw(np.random.default_rng([seed, 3]), exposure=float(rng.uniform(0.85, 1.2)))
     for index in range(sweeps) if indices is None else indices:
         t = index * every * period
         sensors = rig if index % images_every == 0 else rig.without_cameras()
-        yield _one(np.random.default_rng([seed, 2, index]), street, unit, sensors, t, exposure)
+        yield _one(np.random.default_rng([seed, 2, index]), street, unit, sensors, t, look)
 
 
 def street_of(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, every: int = 1) -> Street:
@@ -53,7 +54,7 @@ def lidar_pose(street: Street, unit: LidarUnit, t: float) -> np.ndarray:
 
 
 def _one(
-    rng: np.random.Generator, street: Street, unit: LidarUnit, rig: SensorRig, t: float, exposure: float
+    rng: np.random.Generator, street: Street, unit: LidarUnit, rig: SensorRig, t: float, look: CameraLook
 ) -> SyntheticSweep:
     spec = unit.spec
     stamp = START_NS + round(t * 1e9)
@@ -64,10 +65,8 @@ def _one(
     T_world_lidar = lidar_pose(street, unit, shutter)
     views, truths, seen = [], [], []
     for camera in rig.cameras:
-        from training.world.camera import CameraLook, render
-
         T_world_camera = T_world_lidar @ np.linalg.inv(camera.T_camera_lidar)
-        image, truth = render(street.scene, camera, T_world_camera, shutter, rng, CameraLook(exposure=exposure))
+        image, truth = render(street.scene, camera, T_world_camera, shutter, rng, look)
         views.append(CameraView(camera, image, START_NS + round(shutter * 1e9)))
         truths.append(truth)
         seen.append(_visible(street.scene, scan, camera, T_world_camera, t, shutter))

@@ -77,6 +77,10 @@ class _Traced:
         missed = out['primID'] < 0
         return np.where(missed, np.float32(np.inf), out['tfar']), out['primID'], out['Ng']
 
+    def blocks(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """bool [R]: whether anything is hit at all."""
+        return self._embree.run(origins, directions, query='OCCLUDED') == 0
+
 
 class Actor:
     """A rigid thing on the move: its mesh in its own frame and its pose at a time."""
@@ -136,6 +140,22 @@ class Scene:
         return Hits(
             distance.astype(np.float32), material, instance, normal.astype(np.float32), local.astype(np.float32)
         )
+
+    def occluded(self, origins: np.ndarray, direction: np.ndarray, t: float) -> np.ndarray:
+        """bool [R]: whether something stands in the way from each of ``origins`` [R, 3] along one ``direction`` [3]."""
+        starts = np.ascontiguousarray(origins, np.float32)
+        result = self._static.blocks(starts, np.tile(direction.astype(np.float32), (len(starts), 1)))
+        for actor in self.actors:
+            pose, _ = actor.motion(t)
+            to = (pose[:3, :3] @ actor.center + pose[:3, 3]).astype(np.float32) - starts
+            ahead = to @ direction.astype(np.float32)
+            offset = np.einsum('ij,ij->i', to, to) - ahead * ahead
+            near = np.flatnonzero((offset < actor.radius**2) & (ahead > -actor.radius) & ~result)
+            if len(near):
+                local = ((starts[near] - pose[:3, 3]) @ pose[:3, :3]).astype(np.float32)
+                turned = np.tile((direction @ pose[:3, :3]).astype(np.float32), (len(near), 1))
+                result[near] = actor.traced.blocks(local, turned)
+        return result
 
     @staticmethod
     def _cast_at(
