@@ -61,5 +61,5 @@ class LatestWorker(Generic[Item]):
                 item = self._waiting.pop()
             try:
                 self._work(item)
-            except Exception as error:  # noqa: BLE001 (one item's failure must not end the thread)
+            except Exception as error:
                 self._failed(error)

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip('torch')
 
-from sam2amml_core.labels import schema as find_schema  # noqa: E402
-from training.augment import (  # noqa: E402
+from sam2amml_core.labels import schema as find_schema
+from training.augment import (
     augment,
     bend_ground,
     drop_points,
@@ -17,10 +17,10 @@ from training.augment import (  # noqa: E402
     vary_intensity,
     vary_material,
 )
-from training.augment_material import STREET_EXCHANGES, Exchange, exchange_materials  # noqa: E402
-from training.augment_mix import mix_bands, mix_sector, paste_objects  # noqa: E402
-from training.augment_surface import smoothed_range, vary_roughness  # noqa: E402
-from training.labelled_sweep import LabelledSweep  # noqa: E402
+from training.augment_material import STREET_EXCHANGES, Exchange, exchange_materials
+from training.augment_mix import mix_bands, mix_sector, paste_objects
+from training.augment_surface import smoothed_range, vary_roughness
+from training.labelled_sweep import LabelledSweep
 
 
 def sweep(seed: int = 0, beams: int = 16, columns: int = 200) -> LabelledSweep:

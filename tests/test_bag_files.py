@@ -9,15 +9,15 @@ import pytest
 
 pytest.importorskip('rosbags', reason='bags need the rosbags library (extra [ros])')
 
-from sam2amml_core.commands.bag import run as make_bag  # noqa: E402
-from sam2amml_core.errors import InputError  # noqa: E402
-from sam2amml_core.frame import Camera, CameraView, Frame, PointCloud  # noqa: E402
-from sam2amml_core.geometry.projection import project  # noqa: E402
-from sam2amml_core.geometry.transforms import OPTICAL_FROM_BODY, transform  # noqa: E402
-from sam2amml_core.io.bag import BagInput, open_bag  # noqa: E402
-from sam2amml_core.io.bag_writer import BagWriter, write_bag  # noqa: E402
-from sam2amml_core.io.cdr import read_stamp, with_stamp  # noqa: E402
-from sam2amml_core.io.inputs import open_input  # noqa: E402
+from sam2amml_core.commands.bag import run as make_bag
+from sam2amml_core.errors import InputError
+from sam2amml_core.frame import Camera, CameraView, Frame, PointCloud
+from sam2amml_core.geometry.projection import project
+from sam2amml_core.geometry.transforms import OPTICAL_FROM_BODY, transform
+from sam2amml_core.io.bag import BagInput, open_bag
+from sam2amml_core.io.bag_writer import BagWriter, write_bag
+from sam2amml_core.io.cdr import read_stamp, with_stamp
+from sam2amml_core.io.inputs import open_input
 
 CLIP = Path(__file__).parents[2] / 'shared' / 'data' / 'kitti_clip'
 START = 1_700_000_000_000_000_000

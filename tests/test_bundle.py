@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sam2amml_core.labels import NUSCENES, SEMANTIC_KITTI
 
 from sam2amml_core.bundle import (
     BUNDLE_FILE,
@@ -17,6 +16,7 @@ from sam2amml_core.bundle import (
     write_bundle,
 )
 from sam2amml_core.errors import BundleError
+from sam2amml_core.labels import NUSCENES, SEMANTIC_KITTI
 
 SENSOR = SensorGeometry(beams=64, fov_up_deg=3, fov_down_deg=-25, image_height=64, image_width=512, sensor_height_m=1.7)
 PLAIN = Normalisation(mean={'x': 0.0}, std={'x': 2.0})
@@ -132,7 +132,7 @@ def test_other_class_names_than_the_schema_has_are_named(bundle: Path) -> None:
     content = yaml.safe_load((bundle / BUNDLE_FILE).read_text())
     content['classes'][1]['name'] = 'hovercraft'
     change(bundle, classes=content['classes'])
-    with pytest.raises(BundleError, match="hovercraft.*car"):
+    with pytest.raises(BundleError, match='hovercraft.*car'):
         load_bundle(bundle)
 
 

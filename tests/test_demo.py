@@ -13,11 +13,11 @@ pytest.importorskip('rclpy', reason='the demo needs rclpy (extra [ros], or a ROS
 pytest.importorskip('rosbags', reason='bags need the rosbags library (extra [ros])')
 pytest.importorskip('embreex', reason='the synthetic street needs embreex')
 
-from test_segment_command import bundle  # noqa: E402, F401 (a fixture: a network that labels by height)
+from test_segment_command import bundle  # noqa: F401 (a fixture: a network that labels by height)
 
-from sam2amml_core.io.bag import BagInput  # noqa: E402
-from sam2amml_ros.stages import STAGES  # noqa: E402
-from training.commands.world_bag import Drive, run  # noqa: E402
+from sam2amml_core.io.bag import BagInput
+from sam2amml_ros.stages import STAGES
+from training.commands.world_bag import Drive, run
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = 6

@@ -11,18 +11,18 @@ import pytest
 pytest.importorskip('rclpy', reason='the ROS tests need rclpy (extra [ros], or a ROS 2 installation)')
 pytest.importorskip('rosbags', reason='bags need the rosbags library (extra [ros])')
 
-from ros_peer import NodeProcess, new_domain, node_process, wait_until  # noqa: E402
-from test_bag_files import CLIP, drive  # noqa: E402
-from test_segment_command import bundle  # noqa: E402, F401 (a fixture: a network that labels by height)
+from ros_peer import NodeProcess, new_domain, node_process, wait_until
+from test_bag_files import CLIP, drive
+from test_segment_command import bundle  # noqa: F401 (a fixture: a network that labels by height)
 
-from sam2amml_core.bundle import shipped_bundles  # noqa: E402
-from sam2amml_core.commands.bag import run as make_bag  # noqa: E402
-from sam2amml_core.frame import Frame  # noqa: E402
-from sam2amml_core.io.bag import open_bag  # noqa: E402
-from sam2amml_core.io.bag_writer import write_bag  # noqa: E402
-from sam2amml_core.io.inputs import open_input  # noqa: E402
-from sam2amml_core.io.pointcloud2 import as_structured  # noqa: E402
-from sam2amml_core.segmenter import Segmenter  # noqa: E402
+from sam2amml_core.bundle import shipped_bundles
+from sam2amml_core.commands.bag import run as make_bag
+from sam2amml_core.frame import Frame
+from sam2amml_core.io.bag import open_bag
+from sam2amml_core.io.bag_writer import write_bag
+from sam2amml_core.io.inputs import open_input
+from sam2amml_core.io.pointcloud2 import as_structured
+from sam2amml_core.segmenter import Segmenter
 
 LABELLED = '/segmentation_node/output/segmentation'
 CLOUD = 'sensor_msgs/msg/PointCloud2'

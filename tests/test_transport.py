@@ -10,11 +10,11 @@ import yaml
 
 pytest.importorskip('rclpy', reason='the ROS package needs rclpy (extra [ros], or a ROS 2 installation)')
 
-from ros_peer import new_domain, node_process  # noqa: E402
-from test_segment_command import bundle  # noqa: E402, F401 (a fixture: a network that labels by height)
+from ros_peer import new_domain, node_process
+from test_segment_command import bundle  # noqa: F401 (a fixture: a network that labels by height)
 
-from sam2amml_ros import transport  # noqa: E402
-from sam2amml_ros.parameters import NodeParameters  # noqa: E402
+from sam2amml_ros import transport
+from sam2amml_ros.parameters import NodeParameters
 
 ROOT = Path(__file__).parents[1]
 PARAMETERS = ROOT / 'config' / 'segmentation.param.yaml'

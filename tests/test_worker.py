@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip('rclpy', reason='the ROS package needs rclpy (extra [ros], or a ROS 2 installation)')
 
-from sam2amml_ros.drop_log import DropLog  # noqa: E402
-from sam2amml_ros.worker import LatestWorker  # noqa: E402
+from sam2amml_ros.drop_log import DropLog
+from sam2amml_ros.worker import LatestWorker
 
 
 def test_the_latest_item_wins_and_the_replaced_ones_are_counted() -> None:

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
-from sam2amml_core.labels import ClassSchema
 from torch import Tensor, nn
 
 from sam2amml_core.bundle import ModelBundle, Normalisation, Provenance, SensorGeometry, write_bundle
+from sam2amml_core.labels import ClassSchema
 from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
 
 OPSET = 18

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from sam2amml_core.labels import COARSE_NAMES, SEMANTIC_KITTI, SEMANTIC_KITTI_TO_COARSE
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Frame, PointCloud
+from sam2amml_core.labels import COARSE_NAMES, SEMANTIC_KITTI, SEMANTIC_KITTI_TO_COARSE
 from sam2amml_core.metrics import ConfusionMatrix
 from sam2amml_core.segmenter import Segmenter
 from training.boxes import Box, kitti_boxes, sample_boxes

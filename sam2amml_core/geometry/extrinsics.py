@@ -30,6 +30,6 @@ def check_extrinsics(name: str, T_camera_lidar: np.ndarray) -> np.ndarray:
             '(x forward, y left, z up); give the optical frame (z forward, x right, y down): multiply from the left by '
             '[[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]')
     if up[0] > ALIGNED:
-        logger.warning('camera %s: the image\'s right points up to the sky; if the camera is not mounted on its side, '
+        logger.warning("camera %s: the image's right points up to the sky; if the camera is not mounted on its side, "
                        'T_camera_lidar was given the wrong way round (it must map LiDAR points to the camera)', name)
     return pose

@@ -189,7 +189,7 @@ def suggest_model(cloud: PointCloud) -> str:
 
 def _choose(path: Path, counts: dict[str, int], topic: str | None) -> str:
     if not counts:
-        raise InputError(f'bag {path} holds no PointCloud2 topic; record the LiDAR\'s topic too')
+        raise InputError(f"bag {path} holds no PointCloud2 topic; record the LiDAR's topic too")
     if topic is None:
         topic = '/lidar/points' if '/lidar/points' in counts else min(counts) if len(counts) == 1 else None
     if topic not in counts:

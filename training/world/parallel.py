@@ -59,7 +59,7 @@ def _work(writer: Connection, seed: int, settings: StreetSettings, rig: SensorRi
             writer.send(_slim(sweep))
     except (BrokenPipeError, KeyboardInterrupt):
         return
-    except Exception as error:  # noqa: BLE001 (raised again in the parent)
+    except Exception as error:
         writer.send(error)
 
 
