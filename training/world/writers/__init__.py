@@ -1,0 +1,1 @@
+"""Recordings of the synthetic world in the layouts of public data sets."""
