@@ -46,8 +46,7 @@ def render(
     rays, depth_share, center = _rays(projection.tobytes(), camera.width, camera.height)
     directions = rays @ T_world_camera[:3, :3].T.astype(np.float32)
     origin = T_world_camera[:3, :3] @ center + T_world_camera[:3, 3]
-    origins = np.broadcast_to(origin.astype(np.float32), directions.shape)
-    hits = scene.cast(np.ascontiguousarray(origins), directions, t)
+    hits = scene.cast(origin.astype(np.float32)[None], directions, t)
     classes = np.array([0 if i < 0 else scene.materials[i].class_id for i in range(-1, len(scene.materials))], np.uint8)
     truth = PixelTruth(
         class_id=classes[hits.material + 1].reshape(shape),

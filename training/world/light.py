@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.world.scene import Hits, Scene, Texture
+from training.world.scene import Scene, Texture
 from training.world.sky import Weather
 
 F = np.float32
@@ -13,14 +13,13 @@ _LEAF_GLOW = np.array([0.32, 0.36, 0.10], np.float32)  # sunlight through leaves
 
 
 def irradiance(
-    scene: Scene, hits: Hits, position: np.ndarray, rows: np.ndarray, t: float, weather: Weather
+    scene: Scene, normal: np.ndarray, material: np.ndarray, position: np.ndarray, t: float, weather: Weather
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Light float32 [N, 3] on the surfaces hit by the rays ``rows`` [N], and how much of the sun they see [N].
+    """Light float32 [N, 3] on surfaces at ``position`` [N, 3] in the world, and how much of the sun they see [N].
 
-    ``position`` float32 [N, 3] are the hits' places in the world.
+    ``normal`` float32 [N, 3] points to the viewer's side; ``material`` [N] indexes the scene's.
     """
-    normal = hits.normal[rows]
-    leafy = np.array([m.texture is Texture.LEAVES for m in scene.materials])[hits.material[rows]]
+    leafy = np.array([m.texture is Texture.LEAVES for m in scene.materials])[material]
     facing = normal @ scene.sun_direction
     through = leafy & (facing < 0)
     strength = np.clip(facing, 0, 1)
@@ -31,10 +30,9 @@ def irradiance(
         strength[asked[scene.occluded(start, scene.sun_direction, t)]] = 0
     # The sun's share refers to level ground, so a low sun lights walls more.
     sunlight = weather.sunlight() / max(float(scene.sun_direction[2]), 0.35)
-    light = strength[:, None] * sunlight
-    up = F(0.5) + F(0.5) * normal[:, 2:3]
-    light += weather.skylight() * up
-    light += (_BOUNCE * (weather.sunlight() * F(0.7) + weather.skylight())) * (1 - up)
+    below = _BOUNCE * (weather.sunlight() * F(0.7) + weather.skylight())
+    up = F(0.5) + F(0.5) * normal[:, 2]
+    light = np.stack([strength, up, 1 - up], 1) @ np.stack([sunlight, weather.skylight(), below])
     if through.any():
         light[through] += sunlight * _LEAF_GLOW * np.clip(-facing[through], 0, 1)[:, None]
     return light, strength

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh  # type: ignore[import-untyped]
-from embreex.rtcore_scene import EmbreeScene  # type: ignore[import-untyped]
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
 
 from training.world.mesh import Mesh
 
@@ -97,6 +97,25 @@ class Actor:
         return here, (self.pose(t + 0.05)[:3, 3] - self.pose(t - 0.05)[:3, 3]) / 0.1
 
 
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    """Lengths [R] of vectors [R, 3]."""
+    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
+    return np.sqrt(x * x + y * y + z * z)
+
+
+def _beside(actor: Actor, t: float | np.ndarray, origin: np.ndarray, axis: np.ndarray, spread: float) -> bool:
+    """Whether an actor is outside the cone of all rays from ``origin``: cos of its half angle >= spread / |axis|."""
+    pose, velocity = actor.motion(float(np.mean(t)))
+    to = pose[:3, :3] @ actor.center + pose[:3, 3] - origin
+    distance = float(np.linalg.norm(to))
+    reach = actor.radius + 0.2 + 0.2 * float(np.linalg.norm(velocity))
+    if distance <= reach:
+        return False
+    length = float(np.linalg.norm(axis))
+    angle = np.arccos(np.clip(float(to @ axis) / (distance * length), -1, 1))
+    return bool(angle - np.arcsin(reach / distance) > np.arccos(np.clip(spread / length, -1, 1)) + 1e-3)
+
+
 class Scene:
     """The static street and its actors.
 
@@ -120,21 +139,28 @@ class Scene:
     def cast(self, origins: np.ndarray, directions: np.ndarray, t: float | np.ndarray) -> Hits:
         """What R rays meet first, moving things standing where they are at time ``t``.
 
-        origins     float32 [R, 3], world frame, metres
+        origins     float32 [R, 3], world frame, metres; a single one [1, 3] for all rays is faster
         directions  float32 [R, 3], unit
         t           seconds since the start of the recording, one for all rays or one each [R] (within ~0.2 s:
                     actors move on straight lines between)
         """
-        distance, face, normal = self._static.run(origins, directions)
+        if len(origins) == 1:
+            origins = np.broadcast_to(origins[0], directions.shape)
+        distance, face, normal = self._static.run(np.ascontiguousarray(origins), directions)
         hit = face >= 0
         kept = np.where(hit, face, 0)
         material = np.where(hit, self._static.mesh.material[kept], -1).astype(np.int32)
         instance = np.where(hit, self.static_instance[kept], 0).astype(np.uint16)
         local = origins + np.where(hit, distance, 0)[:, None] * directions
+        shared = origins.strides[0] == 0
+        drift = np.float32(0) if shared else np.float32(_norm(origins - origins[0]).max())
+        axis = directions.mean(0, dtype=np.float64).astype(np.float32) if shared else None
+        spread = float(np.min(directions @ axis)) if axis is not None else -1.0
         for actor in self.actors:
-            self._cast_at(actor, origins, directions, t, distance, material, instance, normal, local)
-        length = np.linalg.norm(normal, axis=1)
-        normal /= np.maximum(length, 1e-12)[:, None]
+            if axis is not None and spread > 0 and _beside(actor, t, origins[0], axis, spread):
+                continue
+            self._cast_at(actor, origins, directions, t, drift, distance, material, instance, normal, local)
+        normal /= np.maximum(_norm(normal), 1e-12)[:, None]
         away = np.einsum('ij,ij->i', normal, directions) > 0
         normal[away] *= -1
         return Hits(
@@ -145,12 +171,17 @@ class Scene:
         """bool [R]: whether something stands in the way from each of ``origins`` [R, 3] along one ``direction`` [3]."""
         starts = np.ascontiguousarray(origins, np.float32)
         result = self._static.blocks(starts, np.tile(direction.astype(np.float32), (len(starts), 1)))
+        free = np.flatnonzero(~result)
+        # Columns: along the direction and across it, so that an actor's shadow is a disc.
+        turn = np.linalg.svd(direction.astype(np.float64)[None])[2]
+        turn[0] = direction
+        along, first, second = (turn.astype(np.float32) @ starts[free].T)
         for actor in self.actors:
-            pose, _ = actor.motion(t)
-            to = (pose[:3, :3] @ actor.center + pose[:3, 3]).astype(np.float32) - starts
-            ahead = to @ direction.astype(np.float32)
-            offset = np.einsum('ij,ij->i', to, to) - ahead * ahead
-            near = np.flatnonzero((offset < actor.radius**2) & (ahead > -actor.radius) & ~result)
+            pose = actor.pose(t)
+            a, b, c = turn @ (pose[:3, :3] @ actor.center + pose[:3, 3])
+            around = np.flatnonzero(np.abs(first - np.float32(b)) < actor.radius)
+            near = (along[around] < a + actor.radius) & (np.abs(second[around] - np.float32(c)) < actor.radius)
+            near = free[around[near]]
             if len(near):
                 local = ((starts[near] - pose[:3, 3]) @ pose[:3, :3]).astype(np.float32)
                 turned = np.tile((direction @ pose[:3, :3]).astype(np.float32), (len(near), 1))
@@ -163,6 +194,7 @@ class Scene:
         origins: np.ndarray,
         directions: np.ndarray,
         t: float | np.ndarray,
+        drift: np.float32,
         distance: np.ndarray,
         material: np.ndarray,
         instance: np.ndarray,
@@ -180,7 +212,6 @@ class Scene:
             return
         ahead = directions @ to
         offset = np.dot(to, to) - ahead * ahead
-        drift = np.float32(np.linalg.norm(origins - origins[0], axis=1).max())
         near = np.flatnonzero((offset < (reach + drift) ** 2) & (ahead > -reach))
         if len(near) == 0:
             return

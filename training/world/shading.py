@@ -30,10 +30,18 @@ def radiance(
         far = sky(above, scene.sun_direction, weather)
         horizon(above, far, weather)
         color[seen] = far
-    rows = np.flatnonzero(~missed)
+    rows, ends = _by_texture(scene, hits)
     if len(rows):
-        color[rows] = _surfaces(scene, hits, directions, origin, pixel_angle, t, weather, rows)
+        color[rows] = _surfaces(scene, hits, directions, origin, pixel_angle, t, weather, rows, ends)
     return color
+
+
+def _by_texture(scene: Scene, hits: Hits) -> tuple[np.ndarray, np.ndarray]:
+    """Rays that hit something, those of one texture together, and where in them texture k begins (``ends[k]``)."""
+    kinds = np.array([255, *(int(m.texture) for m in scene.materials)], np.uint8)[hits.material + 1]
+    order = np.argsort(kinds, kind='stable')
+    ends = np.concatenate([[0], np.cumsum(np.bincount(kinds, minlength=256)[: len(Texture)])])
+    return order[: ends[-1]], ends
 
 
 def _surfaces(
@@ -45,15 +53,20 @@ def _surfaces(
     t: float,
     weather: Weather,
     rows: np.ndarray,
+    ends: np.ndarray,
 ) -> np.ndarray:
     material, direction, distance = hits.material[rows], directions[rows], hits.distance[rows]
     position = direction * distance[:, None]
     position += origin.astype(np.float32)
     albedo = np.array([m.color for m in scene.materials], np.float32)[material]
-    _texture(scene, hits, rows, material, direction, distance, pixel_angle, albedo)
-    light, sunny = irradiance(scene, hits, position, rows, t, weather)
+    normal = hits.normal[rows]
+    cosine = -np.einsum('ij,ij->i', normal, direction)
+    _texture(scene, normal, hits.local[rows], material, cosine, distance * F(pixel_angle), ends, albedo)
+    light, sunny = irradiance(scene, normal, material, position, t, weather)
     albedo *= light
-    _reflect(scene, hits, rows, material, direction, sunny, weather, albedo)
+    for texture, gloss in _GLOSS.items():
+        part = slice(ends[texture], ends[texture + 1])
+        _reflect(scene, gloss, normal[part], direction[part], cosine[part], sunny[part], weather, albedo[part])
     if weather.haze > 0:
         veil = 1 - np.exp(distance * F(-weather.haze))
         air = weather.sunlight() * F(0.45) + weather.skylight() * F(0.8)
@@ -63,68 +76,55 @@ def _surfaces(
 
 def _texture(
     scene: Scene,
-    hits: Hits,
-    rows: np.ndarray,
+    normal: np.ndarray,
+    local: np.ndarray,
     material: np.ndarray,
-    direction: np.ndarray,
-    distance: np.ndarray,
-    pixel_angle: float,
+    cosine: np.ndarray,
+    pixel: np.ndarray,
+    ends: np.ndarray,
     albedo: np.ndarray,
 ) -> None:
-    """Multiply ``albedo`` [N, 3] by its materials' textures."""
-    kinds = np.array([int(m.texture) for m in scene.materials], np.uint8)[material]
-    classes = np.array([m.class_id for m in scene.materials], np.uint8)
+    """Multiply ``albedo`` [N, 3] by its materials' textures; ``pixel`` [N] metres is a pixel's size square on."""
+    classes = np.array([m.class_id for m in scene.materials], np.uint8)[material]
     index = np.arange(len(scene.materials))
-    variety = cell_random(index, index, 1)
-    order = np.argsort(kinds, kind='stable')
-    ends = np.searchsorted(kinds[order], np.arange(len(Texture) + 1))
+    variety = cell_random(index, index, 1)[material]
+    slant = np.maximum(np.abs(cosine), F(0.02))
+    x, y, z = local.T
+    length = np.maximum(np.hypot(normal[:, 0], normal[:, 1]), F(1e-3))
+    level = np.abs(normal[:, 2]) > 0.75
+    across = np.where(level, x, (normal[:, 0] * y - normal[:, 1] * x) / length)
+    up = np.where(level, y, z)
+    stretch = pixel / slant
+    mean = pixel / np.sqrt(slant)
     for texture in Texture:
-        chosen = order[ends[texture] : ends[texture + 1]]
-        if not len(chosen):
-            continue
-        normal, local = hits.normal[rows[chosen]], hits.local[rows[chosen]]
-        facing = np.abs(np.einsum('ij,ij->i', normal, direction[chosen]))
-        pixel = distance[chosen] * F(pixel_angle)
-        slant = np.maximum(facing, F(0.02))
-        level = np.abs(normal[:, 2]) > 0.75
-        length = np.maximum(np.hypot(normal[:, 0], normal[:, 1]), F(1e-3))
-        along = (normal[:, 0] * local[:, 1] - normal[:, 1] * local[:, 0]) / length
-        own = material[chosen]
-        spots = Spots(
-            across=np.where(level, local[:, 0], along),
-            up=np.where(level, local[:, 1], local[:, 2]),
-            normal=normal,
-            pixel=pixel / np.sqrt(slant),
-            stretch=pixel / slant,
-            variety=variety[own],
-            class_id=classes[own],
-        )
-        albedo[chosen] *= tint(texture, spots)
+        part = slice(ends[texture], ends[texture + 1])
+        if ends[texture + 1] > ends[texture]:
+            spots = Spots(across[part], up[part], normal[part], mean[part], stretch[part], variety[part], classes[part])
+            albedo[part] *= tint(texture, spots)
 
 
 def _reflect(
     scene: Scene,
-    hits: Hits,
-    rows: np.ndarray,
-    material: np.ndarray,
+    gloss: float,
+    normal: np.ndarray,
     direction: np.ndarray,
+    cosine: np.ndarray,
     sunny: np.ndarray,
     weather: Weather,
     color: np.ndarray,
 ) -> None:
-    """Add what paint and glass mirror to ``color`` [N, 3], by Schlick's approximation of Fresnel's law."""
-    gloss = np.array([_GLOSS.get(m.texture, 0.0) for m in scene.materials], np.float32)[material]
-    shiny = np.flatnonzero(gloss > 0)
-    if not len(shiny):
+    """Add what a glossy surface mirrors to ``color`` [N, 3], by Schlick's approximation of Fresnel's law.
+
+    ``gloss`` is its reflectance square on, ``cosine`` [N] that between the ray back and the normal.
+    """
+    if not len(color):
         return
-    normal, incoming, base = hits.normal[rows[shiny]], direction[shiny], gloss[shiny]
-    cosine = -np.einsum('ij,ij->i', normal, incoming)
-    share = base + (1 - base) * (1 - np.clip(cosine, 0, 1)) ** 5
-    mirrored = incoming + (2 * cosine)[:, None] * normal
+    share = gloss + F(1 - gloss) * (1 - np.clip(cosine, 0, 1)) ** 5
+    mirrored = direction + (2 * cosine)[:, None] * normal
     around = sky(mirrored, scene.sun_direction, weather, clouds=False)
     bearing = np.floor(np.arctan2(mirrored[:, 1], mirrored[:, 0]) * F(9))
     skyline = F(0.12) + F(0.35) * cell_random(bearing, bearing, 17)
     town = np.clip((skyline - mirrored[:, 2]) * F(14), 0, 1)[:, None]
     around += (_TOWN * (F(0.6) + mirrored[:, 2:3].clip(-0.5, 1)) - around) * town
-    gleam = np.clip(mirrored @ scene.sun_direction, 0, 1) ** 300 * (sunny[shiny] > 0) * F(12 * weather.sun)
-    color[shiny] += (np.maximum(around, 0) + gleam[:, None]) * share[:, None]
+    gleam = np.clip(mirrored @ scene.sun_direction, 0, 1) ** 300 * (sunny > 0) * F(12 * weather.sun)
+    color += (np.maximum(around, 0) + gleam[:, None]) * share[:, None]
