@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -317,3 +318,54 @@ def test_nuscenes_scene_is_known_again_and_tokens_stay(nuscenes: Written, tmp_pa
         merge_scenes(tmp_path, 'v1.0-other')
     with pytest.raises(InputError, match='none of nuScenes'):
         NuScenesScene(tmp_path, SceneName(VERSION, 'test0', 1, SEED), street, kitti_rig(1))
+
+
+def test_command_writes_both_layouts_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    from training.commands.world import WorldData, run
+
+    kitti, nuscenes = tmp_path / 'kitti', tmp_path / 'nuscenes'
+    data = WorldData(split='test', first=3, sweeps=2, cameras=0)
+    run(kitti, data, processes=1)
+    sweep = kitti / 'sequences' / '03' / 'velodyne' / '000001.bin'
+    before = sweep.read_bytes(), sweep.stat().st_mtime_ns
+    run(kitti, data, processes=1)
+    assert (sweep.read_bytes(), sweep.stat().st_mtime_ns) == before
+    mark = kitti / 'sequences' / '03' / 'world.json'
+    mark.write_text(mark.read_text().replace('true', 'false'))  # as if it had been interrupted
+    run(kitti, data, processes=1)
+    assert sweep.read_bytes() == before[0] and sweep.stat().st_mtime_ns > before[1]
+    with pytest.raises(InputError, match='another recording; add --force'):
+        run(kitti, replace(data, sweeps=3), processes=1)
+    data = replace(data, layout='nuscenes')
+    run(nuscenes, data, processes=1)
+    run(nuscenes, data, processes=1)
+    assert len(open_input(nuscenes)) == 1
+    with pytest.raises(InputError, match='another scene-0003; add --force'):
+        run(nuscenes, replace(data, sweeps=3), processes=1)
+
+
+def test_command_never_overwrites_what_it_did_not_write(tmp_path: Path) -> None:
+    from training.commands.world import WorldData, run
+
+    sweep = tmp_path / 'sequences' / '00' / 'velodyne' / '000000.bin'
+    tables = tmp_path / 'v1.0-mini' / 'sample.json'
+    for path in (sweep, tables):
+        path.parent.mkdir(parents=True)
+        path.write_text('precious')
+    with pytest.raises(InputError, match='did not write; choose another folder'):
+        run(tmp_path, WorldData(sweeps=1, cameras=0))
+    with pytest.raises(InputError, match='did not write; choose another folder'):
+        run(tmp_path, WorldData('nuscenes', sweeps=1, cameras=0, version='v1.0-mini'))
+    assert sweep.read_text() == tables.read_text() == 'precious'
+
+
+@pytest.mark.parametrize(('change', 'named'), [
+    ({'layout': 'waymo'}, "no layout 'waymo'; choose one of semantic_kitti, nuscenes"),
+    ({'split': 'val'}, "no split 'val'"), ({'cameras': 3}, '3 cameras.*has 2'), ({'version': 'mini'}, 'v1.0-'),
+    ({'layout': 'nuscenes', 'images_every': 4}, 'would miss key frames; choose 1, 2, 5 or 10'),
+])  # fmt: skip
+def test_command_names_settings_that_cannot_be(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    from training.commands.world import WorldData, run
+
+    with pytest.raises(InputError, match=named):
+        run(tmp_path, WorldData(**change))

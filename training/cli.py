@@ -30,7 +30,7 @@ def common(verbose: Annotated[bool, typer.Option('--verbose', '-v', help='Log wh
 @app.command()
 def segment(
     input_path: Annotated[Path, typer.Argument(metavar='INPUT', help=(
-        'A .bin file or a folder of them, a KITTI or SemanticKITTI folder, a nuScenes sample or root, or a ROS 2 bag.'))],
+        'A .bin file or a folder of them, a KITTI or SemanticKITTI folder, a nuScenes sample or root, a ROS 2 bag.'))],
     output: Annotated[Path, typer.Option(help='Folder for labels and pictures.')] = Path('out/segment'),
     model: Annotated[str, typer.Option(help='A shipped model, a bundle folder, or auto: by the LiDAR.')] = 'auto',
     engine: Engine = 'auto',
@@ -70,6 +70,28 @@ def bag(
     from sam2amml_core.commands.bag import run
 
     run(input_path, output, images)
+
+
+@app.command()
+def world(
+    output: Annotated[Path, typer.Argument(help='Root of the data set.')],
+    layout: Annotated[str, typer.Option(help='semantic_kitti (64 beams, 10 Hz) or nuscenes (32 beams, 20 Hz).')] = (
+        'semantic_kitti'),
+    split: Annotated[str, typer.Option(help='train, validation or test.')] = 'train',
+    first: Annotated[int, typer.Option(min=0, help='Number of the first street in its split.')] = 0,
+    sequences: Annotated[int, typer.Option(min=1, help='Streets to drive through.')] = 1,
+    sweeps: Annotated[int, typer.Option(min=1, help='Sweeps in each.')] = 100,
+    cameras: Annotated[int | None, typer.Option(min=0, help='How many cameras; default: all (2 or 6).')] = None,
+    images_every: Annotated[int | None, typer.Option(min=1, help=(
+        'Sweeps per image; default: 1, or 10 (key frames only) for nuscenes.'))] = None,
+    version: Annotated[str, typer.Option(help='Name of the nuScenes tables.')] = 'v1.0-synthetic',
+    processes: Annotated[int, typer.Option(min=1, help='Processes to share the work.')] = 2,
+    force: Annotated[bool, typer.Option('--force', help='Replace sequences that are there.')] = False,
+) -> None:
+    """Write drives through synthetic streets in the layout of SemanticKITTI or nuScenes, with exact labels."""
+    from training.commands.world import WorldData, run
+
+    run(output, WorldData(layout, split, first, sequences, sweeps, cameras, images_every, version), processes, force)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from training.world.sweep import SyntheticSweep
 from training.world.writers.nuscenes_tables import Record, pose_fields, token
 
 MARGIN_M = 0.05
-"""Boxes are this much larger than their objects on every side, so that noisy points lie inside, as annotators draw them."""
+"""Boxes are this much larger than their objects on every side, as annotators draw them: noisy points lie inside."""
 
 _GRID = np.stack(np.meshgrid(*[np.linspace(-0.4, 0.4, n) for n in (5, 3, 5)], indexing='ij'), -1).reshape(-1, 3)
 
