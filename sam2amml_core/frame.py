@@ -40,19 +40,35 @@ class PointCloud:
         for name in ('intensity', 'time', 'ring'):
             values = getattr(self, name)
             if values is not None and values.shape != (len(self.xyz),):
-                raise InputError(f'cloud {name} has shape {values.shape}; give one value for each of {len(self.xyz)} points')
+                raise InputError(f'cloud {name} has shape {values.shape}; '
+                                 f'give one value for each of {len(self.xyz)} points')
 
     def __len__(self) -> int:
         return len(self.xyz)
 
 
+@dataclass(frozen=True)
+class Distortion:
+    """How a lens departs from a pinhole; ``model`` and ``coefficients`` as ``sensor_msgs/CameraInfo`` has them.
+
+    plumb_bob            k1, k2, p1, p2[, k3]                       (Brown-Conrady)
+    rational_polynomial  k1, k2, p1, p2, k3, k4, k5, k6
+    equidistant          k1, k2, k3, k4                             (fisheye; Kannala and Brandt 2006)
+    """
+
+    model: str
+    coefficients: tuple[float, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole camera whose images are rectified.
+    """A camera: a pinhole, or with ``distortion`` a lens in front of one.
 
     projection      float64 [3, 4]: ``depth * (u, v, 1) = projection @ (x, y, z, 1)`` with x, y, z metres in the
                     camera's optical frame; the fourth column carries a stereo baseline (KITTI's P2), else zero
     T_camera_lidar  float64 [4, 4]: LiDAR frame to the camera's optical frame
+    distortion      None for rectified images; else ``projection`` is [K | 0] and is applied to ``(x', y', 1)``, which
+                    the lens makes of ``(x / z, y / z)``; ``sam2amml_core.geometry.distortion`` has the formulas
     """
 
     name: str
@@ -60,8 +76,12 @@ class Camera:
     height: int
     projection: np.ndarray
     T_camera_lidar: np.ndarray
+    distortion: Distortion | None = None
 
     def __post_init__(self) -> None:
+        if self.distortion is not None and self.projection.shape == (3, 4) and np.any(self.projection[:, 3] != 0):
+            raise InputError(f'camera {self.name} has a lens distortion and a projection with an offset in its last '
+                             'column; give K and put the offset into T_camera_lidar')
         if self.projection.shape != (3, 4):
             raise InputError(f'camera {self.name}: projection has shape {self.projection.shape}; give 3x4')
         if self.T_camera_lidar.shape != (4, 4):
@@ -71,7 +91,7 @@ class Camera:
 
     @property
     def matrix(self) -> np.ndarray:
-        """The fused LiDAR-to-pixel matrix, float32 [3, 4], composed in float64."""
+        """The fused LiDAR-to-pixel matrix, float32 [3, 4], composed in float64; without the lens distortion."""
         return (self.projection @ self.T_camera_lidar).astype(np.float32)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sam2amml_core.errors import InputError
-from sam2amml_core.frame import Camera
+from sam2amml_core.frame import Camera, Distortion
 from sam2amml_core.geometry.calibration import (
     NuScenesTables,
     camera_from_info,
@@ -59,7 +59,8 @@ def test_kitti_dialects_say_the_same(tmp_path: Path) -> None:
     (tmp_path / 'odometry.txt').write_text(
         row('P0', P2) + '\n' + row('P2', P2) + row('Tr', (transform(rectify, np.zeros(3)) @ velo)[:3]))
     (tmp_path / 'object.txt').write_text(
-        'calib_time: 09-Jan-2012 13:57:47\n' + row('P2', P2) + row('R0_rect', rectify) + row('Tr_velo_to_cam', velo[:3]))
+        'calib_time: 09-Jan-2012 13:57:47\n' + row('P2', P2) + row('R0_rect', rectify)
+        + row('Tr_velo_to_cam', velo[:3]))
     (tmp_path / 'calib_cam_to_cam.txt').write_text(
         'calib_time: 09-Jan-2012\ncorner_dist: 9.95e-02\n' + row('P_rect_02', P2) + row('R_rect_00', rectify))
     (tmp_path / 'calib_velo_to_cam.txt').write_text(row('R', velo[:3, :3]) + row('T', velo[:3, 3]))
@@ -73,7 +74,7 @@ def test_kitti_dialects_say_the_same(tmp_path: Path) -> None:
     (row('P2', P2), 'Tr .*missing'),
     (row('P2', P2) + row('Tr_velo_to_cam', np.eye(4)[:3]), 'R0_rect is missing'),
     (row('P2', P2) + 'Tr: 1 2 3\n', 'Tr .*has 3 numbers'),
-    (row('P2', P2) + row('Tr', np.ones((3, 4))), 'Tr .*not a rigid transform'),
+    (row('P2', P2) + row('Tr', np.ones((3, 4))), 'Tr .*no rigid transform'),
     (row('Tr', np.eye(4)[:3]), 'P2 is missing'),
 ])
 def test_kitti_file_with_a_missing_or_damaged_matrix_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -92,16 +93,40 @@ def test_missing_kitti_file_is_named(tmp_path: Path) -> None:
 def info(**changes: object) -> SimpleNamespace:
     k = [700, 0, 320, 0, 700, 240, 0, 0, 1]
     p = [690, 0, 318, 0, 0, 690, 239, 0, 0, 0, 1, 0]
-    return SimpleNamespace(**{'width': 640, 'height': 480, 'd': [], 'k': k, 'r': np.eye(3).ravel(), 'p': p, 'binning_x': 0,
-                              'binning_y': 0, 'distortion_model': 'plumb_bob', 'roi': None, **changes})
+    return SimpleNamespace(**{'width': 640, 'height': 480, 'd': [], 'k': k, 'r': np.eye(3).ravel(), 'p': p,
+                              'binning_x': 0, 'binning_y': 0, 'distortion_model': 'plumb_bob', 'roi': None, **changes})
 
 
 def test_camera_info_uses_p_for_rectified_and_k_for_raw_images() -> None:
     distorted = info(d=[-0.3, 0.1, 0, 0, 0])
     assert camera_from_info(distorted, OPTICAL_FROM_BODY, 'front', rectified=True).projection[0, 0] == 690
     assert camera_from_info(info(), OPTICAL_FROM_BODY, 'front').projection[0, 0] == 700
-    with pytest.raises(InputError, match='front is raw and distorted.*rectified'):
-        camera_from_info(distorted, OPTICAL_FROM_BODY, 'front')
+    raw = camera_from_info(distorted, OPTICAL_FROM_BODY, 'front')
+    assert raw.projection[0, 0] == 700
+    assert raw.distortion == Distortion('plumb_bob', (-0.3, 0.1, 0.0, 0.0, 0.0))
+    with pytest.raises(InputError, match='front has no P matrix'):
+        camera_from_info(info(d=[-0.3, 0.1, 0, 0, 0], p=[0.0] * 12), OPTICAL_FROM_BODY, 'front', rectified=True)
+
+
+@pytest.mark.parametrize(('model', 'd', 'named'), [
+    ('thin_prism', [0.1, 0, 0, 0, 0], "front: distortion model 'thin_prism' is not supported.*plumb_bob.*image_rect"),
+    ('', [0.1, 0, 0, 0, 0], r"front: distortion model '\(empty\)'"),
+    ('rational_polynomial', [0.1] * 12, 'front: 12 distortion coefficients for rational_polynomial; it has 8'),
+    ('plumb_bob', [0.1] * 3, 'front: 3 distortion coefficients for plumb_bob; it has 4 or 5'),
+    ('plumb_bob', [np.nan] * 5, 'front: distortion coefficients .* not finite'),
+])
+def test_lens_models_that_cannot_be_used_are_named(model: str, d: list[float], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        camera_from_info(info(distortion_model=model, d=d), OPTICAL_FROM_BODY, 'front')
+
+
+def test_lens_models_as_opencv_writes_them_are_read() -> None:
+    lens = Distortion('rational_polynomial', (0.1,) * 8)
+    fourteen = info(distortion_model=lens.model, d=[0.1] * 8 + [0.0] * 6)
+    assert camera_from_info(fourteen, OPTICAL_FROM_BODY, 'c').distortion == lens
+    assert camera_from_info(info(distortion_model='', d=[0.0] * 5), OPTICAL_FROM_BODY, 'c').distortion is None
+    fisheye = camera_from_info(info(distortion_model='equidistant', d=[0.0] * 4), OPTICAL_FROM_BODY, 'c')
+    assert fisheye.distortion == Distortion('equidistant', (0.0,) * 4), 'no coefficients, yet no pinhole'
 
 
 def test_uncalibrated_camera_info_is_named() -> None:
@@ -129,12 +154,15 @@ def test_extrinsics_the_wrong_way_round_are_warned_of(caplog: pytest.LogCaptureF
 
 
 def test_our_file_comes_back_as_written(tmp_path: Path) -> None:
-    cameras = [Camera('left', 1242, 375, np.array(P2), OPTICAL_FROM_BODY @ transform(np.eye(3), np.array([0.1, 0.2, -0.3]))),
-               Camera('right', 640, 480, np.array(P2), OPTICAL_FROM_BODY)]
+    moved = OPTICAL_FROM_BODY @ transform(np.eye(3), np.array([0.1, 0.2, -0.3]))
+    cameras = [Camera('left', 1242, 375, np.array(P2), moved),
+               Camera('right', 640, 480, np.array(P2), OPTICAL_FROM_BODY),
+               Camera('wide', 640, 480, np.eye(3, 4) * 300, OPTICAL_FROM_BODY, Distortion('equidistant', (0.1,) * 4))]
     write_calibration_file(tmp_path / 'cameras.yaml', cameras)
     for ours, read in zip(cameras, read_calibration_file(tmp_path / 'cameras.yaml'), strict=True):
         assert (ours.name, ours.width, ours.height) == (read.name, read.width, read.height)
         assert np.array_equal(ours.projection, read.projection)
+        assert ours.distortion == read.distortion
         assert np.array_equal(ours.T_camera_lidar, read.T_camera_lidar)
 
 
@@ -159,7 +187,8 @@ def test_translation_and_quaternion_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('change', 'named'), [
     (('width: 640', 'width: -1'), r'cameras\.0\.width'), (('    K:', '    Q:'), r'K \(3x3\) or projection|Q'),
-    (('[0.5, -0.5, 0.5, 0.5]', '[0, 0, 0, 1]'), 'body frame'), (('[0.5, -0.5, 0.5, 0.5]', '[0, 0, 0, 0]'), 'quaternion'),
+    (('[0.5, -0.5, 0.5, 0.5]', '[0, 0, 0, 1]'), 'body frame'),
+    (('[0.5, -0.5, 0.5, 0.5]', '[0, 0, 0, 0]'), 'quaternion'),
     (('[[700, 0', '[[0, 0'), 'focal'), (('cameras:', 'cameras: ['), 'YAML'),
 ])
 def test_mistakes_in_our_file_are_named(tmp_path: Path, change: tuple[str, str], named: str) -> None:
@@ -185,10 +214,11 @@ def write_tables(folder: Path, poses: dict[str, np.ndarray]) -> None:
             pose('cc', 'ego_camera', sensor_token='C', camera_intrinsic=[[1266, 0, 816], [0, 1266, 491], [0, 0, 1]])],
         'ego_pose': [pose('el', 'world_ego_lidar'), pose('ec', 'world_ego_camera')],
         'sample_data': [
-            {'token': 'dl', 'sample_token': 's', 'ego_pose_token': 'el', 'calibrated_sensor_token': 'cl', 'timestamp': 5,
-             'is_key_frame': True, 'filename': 'samples/LIDAR_TOP/x.pcd.bin', 'width': 0, 'height': 0},
-            {'token': 'dc', 'sample_token': 's', 'ego_pose_token': 'ec', 'calibrated_sensor_token': 'cc', 'timestamp': 6,
-             'is_key_frame': True, 'filename': 'samples/CAM_FRONT/x.jpg', 'width': 1600, 'height': 900}],
+            {'token': 'dl', 'sample_token': 's', 'ego_pose_token': 'el', 'calibrated_sensor_token': 'cl',
+             'timestamp': 5, 'is_key_frame': True, 'filename': 'samples/LIDAR_TOP/x.pcd.bin', 'width': 0, 'height': 0},
+            {'token': 'dc', 'sample_token': 's', 'ego_pose_token': 'ec', 'calibrated_sensor_token': 'cc',
+             'timestamp': 6, 'is_key_frame': True, 'filename': 'samples/CAM_FRONT/x.jpg', 'width': 1600,
+             'height': 900}],
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, records in tables.items():

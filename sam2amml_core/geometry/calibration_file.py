@@ -8,6 +8,9 @@
         T_camera_lidar:                                            # LiDAR frame to the camera's optical frame
           translation: [0.0, -0.08, -0.27]                         # metres
           quaternion: [0.5, -0.5, 0.5, 0.5]                        # x, y, z, w; or give a 4x4 matrix instead
+        distortion:                                                # only for raw images, with K
+          model: plumb_bob                                         # or rational_polynomial, equidistant
+          coefficients: [-0.32, 0.11, 0.0, 0.0, 0.0]
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Camera
+from sam2amml_core.geometry.distortion import make_distortion
 from sam2amml_core.geometry.extrinsics import check_extrinsics
 from sam2amml_core.geometry.transforms import quaternion_to_matrix, transform
 
@@ -36,6 +40,14 @@ class PoseEntry(BaseModel):
     quaternion: Row4
 
 
+class DistortionEntry(BaseModel):
+    """A lens model as in CameraInfo."""
+
+    model_config = ConfigDict(extra='forbid')
+    model: str
+    coefficients: list[float]
+
+
 class CameraEntry(BaseModel):
     """One camera of the file."""
 
@@ -46,6 +58,7 @@ class CameraEntry(BaseModel):
     K: tuple[Vector, Vector, Vector] | None = None
     projection: tuple[Row4, Row4, Row4] | None = None
     T_camera_lidar: PoseEntry | tuple[Row4, Row4, Row4, Row4]
+    distortion: DistortionEntry | None = None
 
     @model_validator(mode='after')
     def _one_intrinsic(self) -> CameraEntry:
@@ -65,7 +78,10 @@ class CameraEntry(BaseModel):
                              np.array(self.T_camera_lidar.translation))
         else:
             pose = np.array(self.T_camera_lidar, np.float64)
-        return Camera(self.name, self.width, self.height, projection, check_extrinsics(self.name, pose))
+        lens = None
+        if self.distortion is not None:
+            lens = make_distortion(self.name, self.distortion.model, np.array(self.distortion.coefficients))
+        return Camera(self.name, self.width, self.height, projection, check_extrinsics(self.name, pose), lens)
 
 
 class CalibrationFile(BaseModel):
@@ -101,9 +117,13 @@ def read_calibration_file(path: Path) -> tuple[Camera, ...]:
 
 def write_calibration_file(path: Path, cameras: Sequence[Camera]) -> None:
     """Write cameras so that ``read_calibration_file`` returns the same. Raises InputError when it cannot be written."""
-    entries = [{'name': camera.name, 'width': camera.width, 'height': camera.height,
-                'projection': camera.projection.tolist(), 'T_camera_lidar': camera.T_camera_lidar.tolist()}
-               for camera in cameras]
+    entries: list[dict] = []
+    for camera in cameras:
+        entries.append({'name': camera.name, 'width': camera.width, 'height': camera.height,
+                        'projection': camera.projection.tolist(), 'T_camera_lidar': camera.T_camera_lidar.tolist()})
+        if camera.distortion is not None:
+            entries[-1]['distortion'] = {'model': camera.distortion.model,
+                                         'coefficients': list(camera.distortion.coefficients)}
     try:
         Path(path).write_text(yaml.safe_dump({'cameras': entries}, sort_keys=False, default_flow_style=None))
     except OSError as error:

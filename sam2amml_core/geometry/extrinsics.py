@@ -18,9 +18,9 @@ ALIGNED = 0.85
 def check_extrinsics(name: str, T_camera_lidar: np.ndarray) -> np.ndarray:
     """The pose as float64 [4, 4], if it is rigid and leads to an *optical* frame (z forward, x right, y down).
 
-    In an optical frame of a camera on a vehicle the LiDAR's up axis is roughly -y. If it is +z instead, the pose is that
-    of the camera's body frame (x forward, z up): InputError with the remedy. If it is +x, the pose may have been given
-    in the wrong direction: warned only, a camera mounted on its side looks the same.
+    In an optical frame of a camera on a vehicle the LiDAR's up axis is roughly -y. If it is +z instead, the pose is
+    that of the camera's body frame (x forward, z up): InputError with the remedy. If it is +x, the pose may have been
+    given in the wrong direction: warned only, a camera mounted on its side looks the same.
     """
     pose = check_rigid(T_camera_lidar, f'camera {name}: T_camera_lidar')
     up = pose[:3, 2]

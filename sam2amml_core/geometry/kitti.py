@@ -126,4 +126,5 @@ def _read_raw(folder: Path) -> KittiCalibration:
     projections = {int(name[-2:]): values.reshape(3, 4) for name, values in cameras.items()
                    if name.startswith('P_rect_')}
     pose = check_rigid(transform(velo['R'].reshape(3, 3), velo['T']), f'matrix R, T in {velo_path}')
-    return KittiCalibration(cameras_path, projections, _rotation(cameras['R_rect_00'], 'R_rect_00', cameras_path) @ pose)
+    rectify = _rotation(cameras['R_rect_00'], 'R_rect_00', cameras_path)
+    return KittiCalibration(cameras_path, projections, rectify @ pose)

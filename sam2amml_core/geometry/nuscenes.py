@@ -36,7 +36,8 @@ class NuScenesTables:
         if not versions:
             raise InputError(f'{path} holds no folder v1.0-* with nuScenes tables')
         if len(versions) > 1:
-            raise InputError(f'{path} holds several versions ({", ".join(versions)}); name one, as {path / versions[0]}')
+            found = ', '.join(versions)
+            raise InputError(f'{path} holds several versions ({found}); name one, as {path / versions[0]}')
         return cls(path, versions[0])._checked()
 
     def _checked(self) -> NuScenesTables:
@@ -64,7 +65,8 @@ class NuScenesTables:
     def sensors(self) -> dict[str, Record]:
         """Calibrated sensor token -> its record, with ``channel`` and ``modality`` of the sensor."""
         kinds = {record['token']: record for record in self.table('sensor')}
-        return {record['token']: {**record, **{key: kinds[record['sensor_token']][key] for key in ('channel', 'modality')}}
+        fields = ('channel', 'modality')
+        return {record['token']: {**record, **{field: kinds[record['sensor_token']][field] for field in fields}}
                 for record in self.table('calibrated_sensor')}
 
     @cached_property

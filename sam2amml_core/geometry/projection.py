@@ -5,6 +5,9 @@ The symmetric rows  a = 2u/W - d  and  b = 2v/H - d  put the image at |a| <= d, 
 before any division, and the pixel follows only for the points that pass:  (u, v)/d = ((a/d + 1) W/2, (b/d + 1) H/2).
 Centring on the image also keeps float32 rounding under 1e-3 px. All cameras go through one BLAS call per block of
 points that stays in the cache.
+
+For a camera with a lens distortion the box of rays that can reach the image takes the place of the image; only points
+inside the box are distorted, and those beyond the lens model's valid radius, which it would fold back, are culled.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from functools import cached_property
 import numpy as np
 
 from sam2amml_core.errors import InputError
-from sam2amml_core.frame import Camera
+from sam2amml_core.frame import Camera, Distortion
+from sam2amml_core.geometry.distortion import distort, ray_box, valid_radius
 
 MIN_DEPTH_M = 0.5
 """Points nearer than this along the optical axis are not projected: what lies there is the vehicle itself."""
@@ -116,12 +120,21 @@ def project(xyz: np.ndarray, cameras: Sequence[Camera], min_depth: float = MIN_D
 
 def _symmetric_rows(cameras: Sequence[Camera]) -> np.ndarray:
     """float32 [3 M, 4]: rows a of all cameras, then rows b, then depth rows."""
-    fused = np.stack([camera.projection @ camera.T_camera_lidar for camera in cameras])
-    size = np.array([(camera.width, camera.height) for camera in cameras], np.float64)
+    windows = [_window(camera) for camera in cameras]
+    fused = np.stack([window[0] @ camera.T_camera_lidar for window, camera in zip(windows, cameras, strict=True)])
+    size = np.array([window[1] for window in windows], np.float64)
     depth = fused[:, 2]
     a = 2 * fused[:, 0] / size[:, :1] - depth
     b = 2 * fused[:, 1] / size[:, 1:] - depth
     return np.concatenate((a, b, depth)).astype(np.float32)
+
+
+def _window(camera: Camera) -> tuple[np.ndarray, tuple[float, float]]:
+    """Projection [3, 4] and size of what points are culled against: the image, or a lens's box of rays."""
+    if camera.distortion is None:
+        return camera.projection, (camera.width, camera.height)
+    x0, x1, y0, y1 = ray_box(camera)
+    return np.array([[1, 0, -x0, 0], [0, 1, -y0, 0], [0, 0, 1, 0]], np.float64), (x1 - x0, y1 - y0)
 
 
 def _project_block(xyz: np.ndarray, start: int, rows: np.ndarray, count: int, min_depth: float
@@ -153,11 +166,30 @@ def _gather(runs: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], c
     """One camera's candidates of all blocks as pixels, tested once more on the pixel itself."""
     index, x, y, depth = (np.concatenate(parts) for parts in zip(*runs, strict=True))
     uv = np.empty((len(index), 2), np.float32)
-    for column, values, half in ((0, x, camera.width / 2), (1, y, camera.height / 2)):
-        values += np.float32(1)
-        np.multiply(values, np.float32(half), out=uv[:, column])
+    if camera.distortion is None:
+        for column, values, half in ((0, x, camera.width / 2), (1, y, camera.height / 2)):
+            values += np.float32(1)
+            np.multiply(values, np.float32(half), out=uv[:, column])
+        kept = np.ones(len(index), bool)
+    else:
+        kept = _through_lens(x, y, camera, camera.distortion, uv)
     u, v = uv[:, 0], uv[:, 1]
-    kept = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+    kept &= (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
     if not kept.all():
         index, uv, depth = index[kept], uv[kept], depth[kept]
     return ProjectedPoints(index, uv, depth)
+
+
+def _through_lens(x: np.ndarray, y: np.ndarray, camera: Camera, lens: Distortion, uv: np.ndarray) -> np.ndarray:
+    """Fill in ``uv`` float32 [K, 2] of points at (x, y) float32 [K] in -1..1 of the box; True where the lens is valid.
+    """
+    x0, x1, y0, y1 = ray_box(camera)
+    x = x * np.float32((x1 - x0) / 2) + np.float32((x0 + x1) / 2)
+    y = y * np.float32((y1 - y0) / 2) + np.float32((y0 + y1) / 2)
+    valid = x * x + y * y <= np.float32(valid_radius(lens) ** 2)
+    with np.errstate(all='ignore'):
+        x, y = distort(x, y, lens)
+    (fx, skew, cx), (_, fy, cy) = camera.projection[:2, :3].astype(np.float32)
+    uv[:, 0] = fx * x + skew * y + cx
+    uv[:, 1] = fy * y + cy
+    return valid

@@ -65,7 +65,7 @@ def matrix_to_quaternion(rotation: np.ndarray) -> np.ndarray:
 
 
 def check_rigid(pose: np.ndarray, what: str, tolerance: float = 1e-3) -> np.ndarray:
-    """The pose as float64 [4, 4], if its rotation is one and its last row 0 0 0 1. Raises InputError naming ``what``."""
+    """The pose as float64 [4, 4], if its rotation is one and its last row 0 0 0 1; else InputError naming ``what``."""
     pose = np.asarray(pose, np.float64)
     if pose.shape != (4, 4):
         raise InputError(f'{what} has shape {pose.shape}; give 4x4')
@@ -75,5 +75,5 @@ def check_rigid(pose: np.ndarray, what: str, tolerance: float = 1e-3) -> np.ndar
         raise InputError(f'{what} has the last row {pose[3].tolist()}; it must be 0 0 0 1 (is the matrix transposed?)')
     rotation = pose[:3, :3]
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > tolerance or np.linalg.det(rotation) < 0:
-        raise InputError(f'{what} is not a rigid transform: its 3x3 part must be a rotation (orthonormal, determinant 1)')
+        raise InputError(f'{what} is no rigid transform: its 3x3 part must be a rotation (orthonormal, determinant 1)')
     return pose

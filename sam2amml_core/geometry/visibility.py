@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam2amml_core.frame import Camera
+from sam2amml_core.geometry.distortion import undistort
 from sam2amml_core.geometry.projection import ProjectedPoints, Projection
 
 
@@ -78,6 +79,9 @@ def lidar_points(points: ProjectedPoints, camera: Camera) -> np.ndarray:
     depth = points.depth[:, None].astype(np.float64)
     homogeneous = np.concatenate((points.uv * depth, depth), axis=1) - camera.projection[:, 3]
     optical = np.linalg.solve(camera.projection[:, :3], homogeneous.T)
+    if camera.distortion is not None:
+        x, y = undistort(optical[0] / optical[2], optical[1] / optical[2], camera.distortion)
+        optical = np.stack((x, y, np.ones_like(x))) * depth.T
     pose = camera.T_camera_lidar
     return ((pose[:3, :3].T @ (optical - pose[:3, 3:])).T)
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sam2amml_core.frame import Camera, CameraView, PointCloud
+from sam2amml_core.frame import Camera, CameraView, Distortion, PointCloud
 from sam2amml_core.geometry.transforms import compose, invert, matrix_to_quaternion, transform
 
 CLOUD_TOPIC = '/lidar/points'
@@ -105,13 +105,17 @@ def compressed_message(view: CameraView, quality: int = 92) -> Any:
 
 
 def camera_info_message(camera: Camera, stamp_ns: int) -> Any:
-    """CameraInfo of a rectified image. A stereo offset in the projection goes into ``extrinsics`` instead: see there."""
+    """CameraInfo of an image, rectified or with its lens model.
+
+    A stereo offset in the projection goes into ``extrinsics`` instead: see there.
+    """
     m = _types()
     K = camera.projection[:, :3]
+    lens = camera.distortion or Distortion('plumb_bob', (0.0,) * 5)
     return m.CameraInfo(
         header=header(stamp_ns, optical_frame(camera.name)), height=camera.height, width=camera.width,
-        distortion_model='plumb_bob', d=np.zeros(5), k=K.reshape(-1).astype(np.float64), r=np.eye(3).reshape(-1),
-        p=np.concatenate((K, np.zeros((3, 1))), axis=1).reshape(-1), binning_x=0, binning_y=0,
+        distortion_model=lens.model, d=np.array(lens.coefficients, np.float64), k=K.reshape(-1).astype(np.float64),
+        r=np.eye(3).reshape(-1), p=np.concatenate((K, np.zeros((3, 1))), axis=1).reshape(-1), binning_x=0, binning_y=0,
         roi=m.RegionOfInterest(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False))
 
 
@@ -134,8 +138,8 @@ def tf_static_message(cameras: tuple[Camera, ...], lidar_frame: str, stamp_ns: i
     return _types().TFMessage(transforms=[extrinsics_message(camera, lidar_frame, stamp_ns) for camera in cameras])
 
 
-def odometry_message(T_world_lidar: np.ndarray, stamp_ns: int, lidar_frame: str, T_world_later: np.ndarray | None = None,
-                     later_s: float = 0.1) -> Any:
+def odometry_message(T_world_lidar: np.ndarray, stamp_ns: int, lidar_frame: str,
+                     T_world_later: np.ndarray | None = None, later_s: float = 0.1) -> Any:
     """Odometry: the LiDAR's pose, and its velocity towards the pose ``later_s`` seconds later.
 
     Without a later pose the twist is zero and its first covariance -1, the convention for unknown.
