@@ -54,5 +54,5 @@ def render(
         depth=(hits.distance * depth_share).reshape(shape),
     )
     pixel_angle = float(1 / np.sqrt(abs(projection[0, 0] * projection[1, 1])))
-    linear = radiance(scene, hits, directions, origin, pixel_angle, t, look.weather)
+    linear = radiance(scene, hits, directions, origin, shape, pixel_angle, t, look.weather)
     return develop(linear.reshape(*shape, 3), rng, look), truth

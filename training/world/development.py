@@ -12,6 +12,7 @@ from training.world.sky import Weather
 F = np.float32
 _STEPS = 4096  # of the tone curve's table
 _WHITE = 2.4  # linear value at which the sensor clips
+_GRAY_LEVEL = 0.33  # of the darkest to brightest output, on which the exposure aims
 _GRAY = np.array([0.30, 0.59, 0.11], np.float32)
 
 
@@ -22,7 +23,7 @@ class CameraLook:
     exposure       factor on the light, on top of the automatic exposure
     white_balance  factors on red, green, blue
     saturation     1 = as it is
-    contrast       of the tone curve, 1 = none
+    gamma          of the tone curve: 2.2 as screens expect, less = harder, with darker shadows
     blur           standard deviation of the lens and pixel footprint, pixels
     vignetting     loss of light in the corners, 0..1
     shot_noise, read_noise  standard deviations at full white and in the dark, linear; sensors add both in squares
@@ -31,11 +32,11 @@ class CameraLook:
     exposure: float = 1.0
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     saturation: float = 1.0
-    contrast: float = 1.15
+    gamma: float = 1.8
     blur: float = 0.55
     vignetting: float = 0.12
-    shot_noise: float = 0.015
-    read_noise: float = 0.002
+    shot_noise: float = 0.006
+    read_noise: float = 0.001
     weather: Weather = field(default_factory=Weather)
 
     @staticmethod
@@ -43,10 +44,10 @@ class CameraLook:
         """Some camera on some day."""
         warm, green = rng.normal(0, 0.05), rng.normal(0, 0.015)
         return CameraLook(
-            exposure, (float(1 + warm), float(1 + green), float(1 - warm)), float(rng.uniform(0.8, 1.15)),
-            float(rng.uniform(1.0, 1.3)), float(rng.uniform(0.45, 0.7)), float(rng.uniform(0.02, 0.25)),
-            float(rng.uniform(0.008, 0.022)), float(rng.uniform(0.001, 0.004)), Weather.draw(rng),
-        )  # fmt: skip
+            exposure, (float(1 + warm), float(1 + green), float(1 - warm)), float(rng.uniform(0.85, 1.4)),
+            float(rng.uniform(1.3, 2.2)), float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.02, 0.25)),
+            float(rng.uniform(0.003, 0.010)), float(rng.uniform(0.0005, 0.002)), Weather.draw(rng),
+        )
 
 
 def develop(linear: np.ndarray, rng: np.random.Generator, look: CameraLook) -> np.ndarray:
@@ -58,7 +59,7 @@ def develop(linear: np.ndarray, rng: np.random.Generator, look: CameraLook) -> n
     x = (np.arange(width, dtype=np.float32) / width - F(0.5)) ** 2
     y = (np.arange(height, dtype=np.float32) / width - F(0.5 * height / width)) ** 2
     falloff = 1 - F(look.vignetting) * (y[:, None] + x[None, :]) / (x[0] + y[0])
-    falloff *= F(look.exposure) * _metered(linear)
+    falloff *= F(look.exposure) * _metered(linear, look.gamma)
     linear *= falloff[..., None]
     if look.saturation != 1:
         s = look.saturation
@@ -73,22 +74,19 @@ def develop(linear: np.ndarray, rng: np.random.Generator, look: CameraLook) -> n
     linear += noise
     linear *= F((_STEPS - 1) / _WHITE)
     np.clip(linear, 0, _STEPS - 1, out=linear)
-    return np.take(_curve(look.contrast), linear.astype(np.uint16))
+    return np.take(_curve(look.gamma), linear.astype(np.uint16))
 
 
-def _metered(linear: np.ndarray) -> np.float32:
-    """The automatic exposure: brings the lower two thirds of the picture half way to a medium gray."""
+def _metered(linear: np.ndarray, gamma: float) -> np.float32:
+    """The automatic exposure: brings the lower two thirds of the picture most of the way to a medium gray."""
     below = linear[linear.shape[0] // 3 :: 8, ::8] @ _GRAY
     average = np.exp(np.mean(np.log(np.clip(below, 0.01, 1.5))))
-    return F(1.9 * (0.16 / average) ** 0.6)
+    return F((_GRAY_LEVEL**gamma / average) ** 0.8)
 
 
-def _curve(contrast: float) -> np.ndarray:
-    """Tone curve uint8 [_STEPS]: a shoulder in the lights, the sRGB gamma, an S for contrast."""
+def _curve(gamma: float) -> np.ndarray:
+    """Tone curve uint8 [_STEPS]: a short shoulder in the lights, then a power."""
     x = np.linspace(0, _WHITE, _STEPS)
-    shouldered = np.where(x < 0.5, x, 0.5 + 0.55 * (1 - np.exp(-(x - 0.5) / 0.55)))
-    gamma = np.where(shouldered < 0.0031308, 12.92 * shouldered,
-                     1.055 * np.maximum(shouldered, 1e-9) ** (1 / 2.4) - 0.055)  # fmt: skip
-    gamma = np.clip(gamma / gamma[-1], 0, 1)
-    bent = gamma + (contrast - 1) * 0.6 * np.sin((gamma - 0.5) * 2 * np.pi) / (2 * np.pi) * 2 * 0.5
-    return np.clip(bent * 255 + 0.5, 0, 255).astype(np.uint8)
+    knee = 0.7
+    shouldered = np.where(x < knee, x, 1 - (1 - knee) * np.exp(-(x - knee) / (1 - knee)))
+    return np.clip(shouldered ** (1 / gamma) * 256, 0, 255).astype(np.uint8)

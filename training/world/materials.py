@@ -50,9 +50,9 @@ _COLORS: dict[str, tuple[tuple[float, float, float], ...]] = {
     'traffic-cone': ((0.85, 0.25, 0.05),),
 }
 _PAINTS = ((0.02, 0.02, 0.022), (0.05, 0.05, 0.055), (0.30, 0.31, 0.32), (0.12, 0.125, 0.13), (0.75, 0.75, 0.74),
-           (0.04, 0.07, 0.22), (0.40, 0.03, 0.03), (0.03, 0.12, 0.06), (0.35, 0.28, 0.16))  # fmt: skip
+           (0.04, 0.07, 0.22), (0.40, 0.03, 0.03), (0.03, 0.12, 0.06), (0.35, 0.28, 0.16))
 _CLOTHES = ((0.05, 0.05, 0.07), (0.08, 0.11, 0.25), (0.45, 0.08, 0.07), (0.55, 0.52, 0.45), (0.10, 0.22, 0.10),
-            (0.60, 0.60, 0.62), (0.35, 0.22, 0.12))  # fmt: skip
+            (0.60, 0.60, 0.62), (0.35, 0.22, 0.12))
 _BLACK_CARS = 0.45  # share of paints that return almost nothing at 905 nm
 
 
@@ -96,12 +96,16 @@ class Palette:
         """Windows of a vehicle or a building: most pulses are lost."""
         tint = float(self._rng.uniform(0.03, 0.09))
         return self.add(Material(WORLD_ID[name], 0.06, (tint, tint, tint * 1.1), Texture.WINDOW,
-                                 float(self._rng.uniform(0.5, 0.9))))  # fmt: skip
+                                 float(self._rng.uniform(0.5, 0.9))))
 
     def tyre(self, name: str) -> int:
         """Black rubber."""
         return self.add(Material(WORLD_ID[name], 0.05, (0.02, 0.02, 0.02), Texture.PLAIN))
 
     def plate(self, name: str) -> int:
-        """A retro-reflector: number plates, tail lights."""
+        """A retro-reflector: number plates."""
         return self.add(Material(WORLD_ID[name], 1.5, (0.7, 0.7, 0.65), Texture.PLAIN))
+
+    def tail_lamp(self, name: str) -> int:
+        """A retro-reflector behind red glass."""
+        return self.add(Material(WORLD_ID[name], 1.5, (0.45, 0.03, 0.03), Texture.PAINT))

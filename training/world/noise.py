@@ -45,7 +45,7 @@ def lookup(u: np.ndarray, v: np.ndarray, tile: float) -> np.ndarray:
         row *= np.float32(SIZE)
     shape = (padded // _ROW, _ROW)
     result = cv2.remap(atlas(), maps[0].reshape(shape), maps[1].reshape(shape), cv2.INTER_LINEAR,
-                       borderMode=cv2.BORDER_WRAP)  # fmt: skip
+                       borderMode=cv2.BORDER_WRAP)
     return result.reshape(padded, 4)[:count]
 
 

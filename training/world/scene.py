@@ -167,7 +167,7 @@ class Scene:
             distance.astype(np.float32), material, instance, normal.astype(np.float32), local.astype(np.float32)
         )
 
-    def occluded(self, origins: np.ndarray, direction: np.ndarray, t: float) -> np.ndarray:
+    def shaded(self, origins: np.ndarray, direction: np.ndarray, t: float) -> np.ndarray:
         """bool [R]: whether something stands in the way from each of ``origins`` [R, 3] along one ``direction`` [3]."""
         starts = np.ascontiguousarray(origins, np.float32)
         result = self._static.blocks(starts, np.tile(direction.astype(np.float32), (len(starts), 1)))
@@ -186,6 +186,23 @@ class Scene:
                 local = ((starts[near] - pose[:3, 3]) @ pose[:3, :3]).astype(np.float32)
                 turned = np.tile((direction @ pose[:3, :3]).astype(np.float32), (len(near), 1))
                 result[near] = actor.traced.blocks(local, turned)
+        return result
+
+    def occluded(self, origins: np.ndarray, directions: np.ndarray, t: float) -> np.ndarray:
+        """bool [R]: whether something stands in the way from each of ``origins`` along its direction, both [R, 3]."""
+        result = self._static.blocks(origins, directions)
+        free = np.flatnonzero(~result)
+        starts, ways = origins[free], directions[free]
+        for actor in self.actors:
+            pose = actor.pose(t)
+            to = (pose[:3, :3] @ actor.center + pose[:3, 3]).astype(np.float32) - starts
+            ahead = np.einsum('ij,ij->i', to, ways)
+            offset = np.einsum('ij,ij->i', to, to) - ahead * ahead
+            near = np.flatnonzero((offset < actor.radius**2) & (ahead > -actor.radius))
+            if len(near):
+                local = ((starts[near] - pose[:3, 3]) @ pose[:3, :3]).astype(np.float32)
+                blocked = actor.traced.blocks(local, (ways[near] @ pose[:3, :3]).astype(np.float32))
+                result[free[near]] |= blocked
         return result
 
     @staticmethod

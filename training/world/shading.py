@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.world.light import irradiance
+from training.world.light import irradiance, openness
 from training.world.noise import cell_random
 from training.world.scene import Hits, Scene, Texture
 from training.world.sky import Weather, horizon, sky
 from training.world.textures import Spots, tint
 
 F = np.float32
-_GLOSS = {Texture.PAINT: 0.05, Texture.WINDOW: 0.10}  # reflectance square on
+_GLOSS = {Texture.PAINT: 0.05, Texture.WINDOW: 0.06}  # reflectance square on
 _TOWN = np.array([0.12, 0.12, 0.11], np.float32)  # what a street mirrors below the skyline
 
 
 def radiance(
-    scene: Scene, hits: Hits, directions: np.ndarray, origin: np.ndarray, pixel_angle: float, t: float, weather: Weather
+    scene: Scene,
+    hits: Hits,
+    directions: np.ndarray,
+    origin: np.ndarray,
+    shape: tuple[int, int],
+    pixel_angle: float,
+    t: float,
+    weather: Weather,
 ) -> np.ndarray:
-    """Linear RGB float32 [R, 3] along R rays from ``origin`` [3] in unit ``directions`` [R, 3], which met ``hits``.
+    """Linear RGB float32 [H*W, 3] along rays from ``origin`` [3] in unit ``directions`` [H*W, 3], which met ``hits``.
 
     ``pixel_angle`` radians is what a pixel spans: details of textures smaller than that fade out.
     """
@@ -32,7 +39,7 @@ def radiance(
         color[seen] = far
     rows, ends = _by_texture(scene, hits)
     if len(rows):
-        color[rows] = _surfaces(scene, hits, directions, origin, pixel_angle, t, weather, rows, ends)
+        color[rows] = _surfaces(scene, hits, directions, origin, shape, pixel_angle, t, weather, rows, ends)
     return color
 
 
@@ -49,6 +56,7 @@ def _surfaces(
     hits: Hits,
     directions: np.ndarray,
     origin: np.ndarray,
+    shape: tuple[int, int],
     pixel_angle: float,
     t: float,
     weather: Weather,
@@ -56,13 +64,14 @@ def _surfaces(
     ends: np.ndarray,
 ) -> np.ndarray:
     material, direction, distance = hits.material[rows], directions[rows], hits.distance[rows]
-    position = direction * distance[:, None]
-    position += origin.astype(np.float32)
+    everywhere = directions * np.where(hits.material < 0, F(0), hits.distance)[:, None]
+    everywhere += origin.astype(np.float32)
+    position, open_sky = everywhere[rows], openness(scene, hits, everywhere, shape, t)[rows]
     albedo = np.array([m.color for m in scene.materials], np.float32)[material]
     normal = hits.normal[rows]
     cosine = -np.einsum('ij,ij->i', normal, direction)
     _texture(scene, normal, hits.local[rows], material, cosine, distance * F(pixel_angle), ends, albedo)
-    light, sunny = irradiance(scene, normal, material, position, t, weather)
+    light, sunny = irradiance(scene, normal, material, position, open_sky, t, weather)
     albedo *= light
     for texture, gloss in _GLOSS.items():
         part = slice(ends[texture], ends[texture + 1])

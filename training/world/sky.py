@@ -27,7 +27,7 @@ class Weather:
 
     sun: float = 0.7
     clouds: float = 0.4
-    haze: float = 1 / 600
+    haze: float = 1 / 1200
     warmth: float = 0.1
     place: float = 0.0
 
@@ -35,10 +35,10 @@ class Weather:
     def draw(rng: np.random.Generator) -> Weather:
         """Some day: mostly sunny, every third overcast."""
         overcast = rng.random() < 0.3
-        sun = rng.uniform(0.0, 0.25) if overcast else rng.uniform(0.55, 0.85)
+        sun = rng.uniform(0.0, 0.25) if overcast else rng.uniform(0.68, 0.88)
         clouds = rng.uniform(0.75, 1.0) if overcast else rng.uniform(0.05, 0.7)
-        return Weather(float(sun), float(clouds), float(1 / rng.uniform(250, 1500)), float(rng.uniform(0.02, 0.2)),
-                       float(rng.uniform(0, 1000)))  # fmt: skip
+        return Weather(float(sun), float(clouds), float(1 / rng.uniform(500, 3000)), float(rng.uniform(0.02, 0.2)),
+                       float(rng.uniform(0, 1000)))
 
     def sunlight(self) -> np.ndarray:
         """float32 [3], RGB light of the sun on a surface square to it, were it overhead."""

@@ -126,7 +126,8 @@ def _brick(s: Spots) -> np.ndarray:
 
 def _window(s: Spots) -> np.ndarray:
     """What is behind the pane: dark rooms, curtains, blinds."""
-    noise = lookup(s.across + s.variety * F(97), s.up * F(0.7), 14.0)
+    room = s.class_id == WORLD_ID['building']
+    noise = lookup(s.across + s.variety * F(97), s.up * F(0.7), 14.0) * (F(0.2) + F(0.8) * room)[:, None]
     curtain = np.clip((noise[:, SOFT] - F(0.55)) * F(5), 0, 1)
     folds = F(1) + F(0.25) * np.sin(s.across * F(55)) * s.grid_fade(0.06)
     return _colored(F(0.7) + F(0.3) * noise[:, ROUGH] + curtain * folds * F(4.5), F(0.06) * curtain)
@@ -134,8 +135,8 @@ def _window(s: Spots) -> np.ndarray:
 
 def _leaves(s: Spots) -> np.ndarray:
     card = cell_random(s.normal[:, 0] * F(4096), s.normal[:, 1] * F(4096), 9)
-    noise, clumps = s.noise(0.8), s.noise(5.0)
-    value = F(0.62) + F(0.7) * card + F(0.2) * noise[:, FINE] + F(0.12) * clumps[:, ROUGH]
+    noise, clumps = s.noise(3.0), s.noise(7.0)
+    value = F(0.7) + F(0.6) * card + F(0.35) * noise[:, FINE] + F(0.12) * clumps[:, ROUGH]
     return _colored(value, F(0.22) * (card - F(0.4)) + F(0.08) * clumps[:, SOFT])
 
 
@@ -187,4 +188,4 @@ _TINTS = {
     Texture.BRICK: _brick, Texture.WINDOW: _window, Texture.LEAVES: _leaves, Texture.BARK: _bark,
     Texture.WOOD: _wood, Texture.PAINT: _paint, Texture.CLOTH: _cloth, Texture.SIGN: _sign,
     Texture.GRAVEL: _gravel, Texture.ROOF: _roof,
-}  # fmt: skip
+}

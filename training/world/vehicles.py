@@ -37,7 +37,7 @@ def _ring(x: float, half: float, low: float, belt: float, top: float, top_half: 
     return np.array([
         [x, -half * 0.94, low], [x, half * 0.94, low], [x, half, (low + belt) / 2], [x, half * 0.97, belt],
         [x, top_half, top], [x, -top_half, top], [x, -half * 0.97, belt], [x, -half, (low + belt) / 2],
-    ])  # fmt: skip
+    ])
 
 
 def car(rng: np.random.Generator, palette: Palette, kind: str | None = None) -> tuple[Mesh, tuple[float, float, float]]:
@@ -46,6 +46,7 @@ def car(rng: np.random.Generator, palette: Palette, kind: str | None = None) -> 
     shape = _BODIES[name]
     length, width, height = (float(rng.uniform(*x)) for x in (shape.length, shape.width, shape.height))
     paint, glass, tyre, plate = palette.paint('car'), palette.glass('car'), palette.tyre('car'), palette.plate('car')
+    lamp = palette.tail_lamp('car')
     low = rng.uniform(0.17, 0.26)
     belt = height * rng.uniform(0.58, 0.64) if name != 'van' else height * 0.52
     hood_z = belt * rng.uniform(0.9, 1.0)
@@ -63,7 +64,7 @@ def car(rng: np.random.Generator, palette: Palette, kind: str | None = None) -> 
         (r0, height * 0.985, roof_half, True), ((r0 + r1) / 2, height, roof_half, True),
         (r1, height * 0.97, roof_half * 0.97, True), (tail, trunk_z * 1.01, half * 0.86, False),
         (1.0, trunk_z * (0.9 if tail < 0.9 else 0.62), half * 0.8, False),
-    ]  # fmt: skip
+    ]
     rings, materials = [], []
     for share, top, top_half, _ in stations:
         ends = 0.82 if share in (0.0, 1.0) else 1.0
@@ -89,7 +90,7 @@ def car(rng: np.random.Generator, palette: Palette, kind: str | None = None) -> 
             )
         )
         parts.append(box((at(1.0) - 0.015, side * half * 0.72 - 0.09, belt * 0.72),
-                         (at(1.0) + 0.012, side * half * 0.72 + 0.09, belt * 0.86), plate))  # fmt: skip
+                         (at(1.0) + 0.012, side * half * 0.72 + 0.09, belt * 0.86), lamp))
     return merge(parts), (length, width + 0.12, height)
 
 
@@ -139,7 +140,7 @@ def trailer(rng: np.random.Generator, palette: Palette) -> tuple[Mesh, tuple[flo
     body, tyre = palette.paint('trailer'), palette.tyre('trailer')
     half, front = width / 2, length / 2
     parts = [box((-front, -half, 0.5), (front - 0.9, half, height), body),
-             tube((front - 0.9, 0, 0.55), (front, 0, 0.5), 0.05, tyre)]  # fmt: skip
+             tube((front - 0.9, 0, 0.55), (front, 0, 0.5), 0.05, tyre)]
     parts += _wheels((-0.4,), half, 0.33, tyre)
     return merge(parts), (float(length), float(width), float(height))
 
