@@ -178,6 +178,20 @@ def reality(
     run(bundle64, bundle32, data, engine, threads, output)
 
 
+@app.command()
+def realism(
+    data: Annotated[Path, typer.Argument(help='Folder of the real frames.')] = Path('../shared/data'),
+    worlds: Annotated[int, typer.Option(min=1, help='Streets of each split.')] = 12,
+    output: Annotated[Path, typer.Option(help='Folder for realism.json and the contact sheets.')] = Path('out'),
+    markdown: Annotated[Path | None, typer.Option(help='Markdown file to put the tables into.')] = None,
+    processes: Annotated[int, typer.Option(min=1, help='Processes to share the work.')] = 2,
+) -> None:
+    """How like real recordings the synthetic world is: statistics and contact sheets."""
+    from training.commands.realism import run
+
+    run(data, worlds, output, markdown, processes)
+
+
 def main() -> None:
     """Entry point: errors a user can act on end in one red line and exit code 2."""
     try:
