@@ -93,7 +93,7 @@ def _write_sheets(folder: Path, beams: int, sources: Sequence[Source], seen: Seq
 def _rows(columns: dict[str, dict[str, Summary]]) -> list[tuple[str, list[str], str]]:
     """(statistic, one cell for each source, remark) in the order of the richest source."""
     names = list(dict.fromkeys(name for rows in columns.values() for name in rows))
-    order = list(max(columns.values(), key=lambda rows: len(rows)))
+    order = max((list(rows) for rows in columns.values()), key=len)
     names.sort(key=lambda name: order.index(name) if name in order else len(order))
     result = []
     for name in names:
