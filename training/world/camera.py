@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from sam2amml_core.errors import InputError
-from sam2amml_core.frame import Camera
+from sam2amml_core.frame import Camera, Distortion
+from sam2amml_core.geometry.distortion import undistort
 from training.world.development import CameraLook, develop
 from training.world.scene import Scene
 from training.world.shading import radiance
@@ -17,7 +18,9 @@ __all__ = ['CameraLook', 'render']
 
 
 @lru_cache(maxsize=8)
-def _rays(projection: bytes, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rays(
+    projection: bytes, width: int, height: int, lens: Distortion | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Unit directions float32 [H*W, 3] through pixel centres, depth per metre of ray [H*W], and the centre [3].
 
     From  depth (u, v, 1) = M x + p  with projection [M p]:  x = depth M^-1 (u, v, 1) - M^-1 p.
@@ -26,6 +29,9 @@ def _rays(projection: bytes, width: int, height: int) -> tuple[np.ndarray, np.nd
     inverse = np.linalg.inv(matrix[:, :3])
     u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     rays = np.stack([u, v, np.ones_like(u)], -1).reshape(-1, 3) @ inverse.T
+    if lens is not None:
+        rays /= rays[:, 2:]
+        rays[:, 0], rays[:, 1] = undistort(rays[:, 0], rays[:, 1], lens)
     length = np.linalg.norm(rays, axis=1)
     return (rays / length[:, None]).astype(np.float32), (1 / length).astype(np.float32), -inverse @ matrix[:, 3]
 
@@ -43,7 +49,7 @@ def render(
     if not np.isfinite(projection).all() or abs(np.linalg.det(projection[:, :3])) < 1e-9:
         raise InputError(f'camera {camera.name}: projection cannot be inverted; give finite focal lengths above zero')
     shape = (camera.height, camera.width)
-    rays, depth_share, center = _rays(projection.tobytes(), camera.width, camera.height)
+    rays, depth_share, center = _rays(projection.tobytes(), camera.width, camera.height, camera.distortion)
     directions = rays @ T_world_camera[:3, :3].T.astype(np.float32)
     origin = T_world_camera[:3, :3] @ center + T_world_camera[:3, 3]
     hits = scene.cast(origin.astype(np.float32)[None], directions, t)

@@ -12,7 +12,7 @@ from training.world.sky import Weather
 F = np.float32
 _STEPS = 4096  # of the tone curve's table
 _WHITE = 2.4  # linear value at which the sensor clips
-_GRAY_LEVEL = 0.33  # of the darkest to brightest output, on which the exposure aims
+_GRAY_LEVEL = 0.30  # of the darkest to brightest output, on which the exposure aims
 _GRAY = np.array([0.30, 0.59, 0.11], np.float32)
 
 
@@ -42,11 +42,11 @@ class CameraLook:
     @staticmethod
     def draw(rng: np.random.Generator, exposure: float = 1.0) -> CameraLook:
         """Some camera on some day."""
-        warm, green = rng.normal(0, 0.05), rng.normal(0, 0.015)
+        warm, green = rng.normal(0, 0.03), rng.normal(0, 0.01)
         return CameraLook(
             exposure, (float(1 + warm), float(1 + green), float(1 - warm)), float(rng.uniform(0.85, 1.4)),
-            float(rng.uniform(1.3, 2.2)), float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.02, 0.25)),
-            float(rng.uniform(0.003, 0.010)), float(rng.uniform(0.0005, 0.002)), Weather.draw(rng),
+            float(rng.uniform(1.1, 2.1)), float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.02, 0.25)),
+            float(rng.uniform(0.002, 0.008)), float(rng.uniform(0.0005, 0.002)), Weather.draw(rng),
         )
 
 

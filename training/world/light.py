@@ -1,4 +1,4 @@
-"""What light reaches a surface: the sun where nothing stands before it, the open sky, and what the street throws back."""
+"""What light reaches a surface: that of the sun, of the open sky, and what the street throws back."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _averaged(values: np.ndarray, material: np.ndarray, distance: np.ndarray) ->
 
 
 def _spread(values: np.ndarray, coarse: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    """``values`` [h, w] at each pixel of ``fine`` [H, W]: of the nearest probe with the same material, if one is near."""
+    """``values`` [h, w] at each pixel of ``fine`` [H, W]: of a probe nearby with the same material, if there is one."""
     height, width = fine.shape
     row, column = np.arange(height) // _STRIDE, np.arange(width) // _STRIDE
     row, column = np.minimum(row, values.shape[0] - 1), np.minimum(column, values.shape[1] - 1)

@@ -46,7 +46,7 @@ class Weather:
 
     def skylight(self) -> np.ndarray:
         """float32 [3], RGB light of the whole sky on a level surface."""
-        blue = np.array([0.88, 1.0, 1.22], np.float32) if self.sun > 0.3 else np.array([0.98, 1.0, 1.04], np.float32)
+        blue = np.array([0.88, 1.0, 1.22], np.float32) if self.sun > 0.3 else np.array([0.99, 1.0, 1.02], np.float32)
         return blue * np.float32(1 - self.sun)
 
 
@@ -57,16 +57,21 @@ def sky(direction: np.ndarray, sun_direction: np.ndarray, weather: Weather, clou
     share = np.sqrt(height)[:, None]
     gloom = np.float32(0.35 + 0.65 * min(weather.sun / 0.5, 1.0))  # of the blue behind the clouds
     color = (_HORIZON + (_ZENITH - _HORIZON) * share) * gloom
+    closed = np.float32(0.9 if weather.sun < 0.3 else 0.0)  # a gray lid above broken clouds
+    cover: np.ndarray
+    light: np.ndarray
     if clouds:
         reach = np.float32(60.0) / (height + np.float32(0.08))
         u, v = direction[:, 0] * reach + np.float32(weather.place), direction[:, 1] * reach
         noise = lookup(u, v, 900.0)
         puffs = noise[:, SOFT] * np.float32(0.75) + noise[:, ROUGH] * np.float32(0.4)
         edge = np.float32(1.1 - 2.2 * weather.clouds)
-        cover = np.clip((puffs - edge) * np.float32(0.9), 0, 1)[:, None]
-        light = (np.float32(0.92) + np.float32(0.1) * noise[:, ROUGH : ROUGH + 1]) * _CLOUD
+        cover = np.clip((puffs - edge) * np.float32(0.9), closed, 1)[:, None]
+        shade = np.float32(0.92) + np.float32(0.07) * noise[:, ROUGH] + np.float32(0.07) * noise[:, SOFT]
+        light = shade[:, None] * _CLOUD
     else:
-        cover, light = np.array(min(weather.clouds, 0.9), np.float32), _CLOUD * np.float32(0.92)
+        cover = np.full((1, 1), max(min(weather.clouds, 0.9), float(closed)), np.float32)
+        light = _CLOUD * np.float32(0.92)
     color += (light - color) * cover
     glow = np.clip(direction @ sun_direction, 0, 1)
     color += (np.float32(1.2 * weather.sun) * (glow**48 + np.float32(0.25) * glow**6))[:, None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.world.classes import WORLD_ID
-from training.world.noise import FINE, RIDGE, ROUGH, SOFT, cell_random, lookup
+from training.world.noise import FINE, RIDGE, ROUGH, SIZE, SOFT, cell_random, lookup
 from training.world.scene import Texture
 
 F = np.float32
@@ -42,6 +42,13 @@ class Spots:
         values = lookup(self.across * F(1 / squeeze) + self.variety * F(97), self.up, tile)
         values *= self.fade(tile / 100)[:, None]
         return values
+
+    def grain(self, texel: float, falloff: float = 0.85) -> np.ndarray:
+        """Speckle [N] of deviation 1 as fine as can be seen: ``texel`` metres, or coarser and weaker farther off."""
+        level = np.clip(np.floor(np.log2(self.pixel * F(0.8 / texel))), 0, 7)
+        shrink = np.exp2(-level)
+        values = lookup(self.across * shrink + level * F(0.37), self.up * shrink, texel * SIZE)[:, FINE]
+        return values * F(falloff) ** level
 
     def fade(self, detail: float) -> np.ndarray:
         """float32 [N]: 1 where details ``detail`` metres wide are resolved, 0 where a pixel covers several."""
@@ -76,9 +83,10 @@ def _plain(s: Spots) -> np.ndarray:
 
 
 def _asphalt(s: Spots) -> np.ndarray:
-    grain, patches = s.noise(1.6), s.noise(22.0)
+    patches = s.noise(22.0)
     tracks = s.noise(9.0, squeeze=14.0)
-    value = 1 + F(0.13) * grain[:, FINE] + F(0.08) * patches[:, ROUGH] + F(0.06) * tracks[:, ROUGH]
+    value = 1 + (F(0.08) + F(0.16) * s.variety) * s.grain(0.006)
+    value += F(0.08) * patches[:, ROUGH] + F(0.06) * tracks[:, ROUGH]
     value *= 1 - F(0.3) * patches[:, RIDGE] * (patches[:, SOFT] > 0.2)
     mended = cell_random(np.floor(s.across / F(5.3)), np.floor(s.up / F(1.9)), 3)
     value *= 1 - F(0.22) * (mended < 0.05) + F(0.12) * (mended > 0.965)
@@ -94,22 +102,22 @@ def _paving(s: Spots) -> np.ndarray:
     edge = np.maximum(np.abs(place - slab - F(0.5)), np.abs(s.up / size - course - F(0.5)))
     sharp = s.grid_fade(0.25)
     joint = np.clip((edge * size - size * F(0.5) + F(0.014)) * F(120), 0, 1) * sharp
-    grain, stains = s.noise(1.2), s.noise(12.0)
-    value = 1 + F(0.2) * (cell_random(slab, course, 5) - F(0.5)) * sharp + F(0.07) * grain[:, FINE]
+    stains = s.noise(12.0)
+    value = 1 + F(0.2) * (cell_random(slab, course, 5) - F(0.5)) * sharp + F(0.09) * s.grain(0.005)
     value += F(0.08) * stains[:, ROUGH]
     return _colored(value * (1 - F(0.5) * joint), F(0.03) * stains[:, SOFT])
 
 
 def _grass(s: Spots) -> np.ndarray:
-    blades, patches = s.noise(1.0), s.noise(11.0)
-    value = 1 + F(0.28) * blades[:, FINE] + F(0.12) * blades[:, ROUGH] + F(0.14) * patches[:, ROUGH]
-    return _colored(value, F(0.12) * patches[:, SOFT] + F(0.06) * blades[:, ROUGH])
+    blades, clumps, patches = s.grain(0.012), s.noise(2.5), s.noise(11.0)
+    value = 1 + F(0.32) * blades + F(0.15) * clumps[:, ROUGH] + F(0.14) * patches[:, ROUGH]
+    return _colored(value, F(0.06) * patches[:, SOFT] + F(0.06) * clumps[:, ROUGH] + F(0.05) * blades)
 
 
 def _plaster(s: Spots) -> np.ndarray:
-    grain, stains = s.noise(1.5), s.noise(9.0)
+    stains = s.noise(9.0)
     runs = lookup(s.across, s.up * F(0.15), 4.0)[:, ROUGH] * s.fade(0.1)
-    value = 1 + F(0.025) * grain[:, FINE] + F(0.05) * stains[:, ROUGH] + F(0.04) * runs
+    value = 1 + F(0.04) * s.grain(0.01) + F(0.05) * stains[:, ROUGH] + F(0.04) * runs
     return _colored(value, F(0.015) * stains[:, SOFT])
 
 
@@ -130,13 +138,14 @@ def _window(s: Spots) -> np.ndarray:
     noise = lookup(s.across + s.variety * F(97), s.up * F(0.7), 14.0) * (F(0.2) + F(0.8) * room)[:, None]
     curtain = np.clip((noise[:, SOFT] - F(0.55)) * F(5), 0, 1)
     folds = F(1) + F(0.25) * np.sin(s.across * F(55)) * s.grid_fade(0.06)
-    return _colored(F(0.7) + F(0.3) * noise[:, ROUGH] + curtain * folds * F(4.5), F(0.06) * curtain)
+    inside = F(0.3) + F(0.4) * room + F(0.3) * noise[:, ROUGH]
+    return _colored(inside + curtain * folds * F(4.5), F(0.06) * curtain)
 
 
 def _leaves(s: Spots) -> np.ndarray:
     card = cell_random(s.normal[:, 0] * F(4096), s.normal[:, 1] * F(4096), 9)
-    noise, clumps = s.noise(3.0), s.noise(7.0)
-    value = F(0.7) + F(0.6) * card + F(0.35) * noise[:, FINE] + F(0.12) * clumps[:, ROUGH]
+    clumps = s.noise(7.0)
+    value = F(0.7) + F(0.6) * card + F(0.35) * s.grain(0.02) + F(0.12) * clumps[:, ROUGH]
     return _colored(value, F(0.22) * (card - F(0.4)) + F(0.08) * clumps[:, SOFT])
 
 
@@ -169,9 +178,9 @@ def _sign(s: Spots) -> np.ndarray:
 
 
 def _gravel(s: Spots) -> np.ndarray:
-    stones, patches = s.noise(1.4), s.noise(10.0)
-    value = 1 + F(0.22) * stones[:, FINE] + F(0.1) * stones[:, ROUGH] + F(0.12) * patches[:, ROUGH]
-    return _colored(value, F(0.05) * stones[:, ROUGH])
+    stones, patches = s.grain(0.012), s.noise(10.0)
+    value = 1 + F(0.28) * stones + F(0.12) * patches[:, ROUGH]
+    return _colored(value, F(0.04) * stones)
 
 
 def _roof(s: Spots) -> np.ndarray:
