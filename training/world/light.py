@@ -65,15 +65,15 @@ def openness(scene: Scene, hits: Hits, position: np.ndarray, shape: tuple[int, i
     which = ((np.arange(small[0]) % _PATTERN)[:, None] * _PATTERN + (np.arange(small[1]) % _PATTERN)).ravel()[solid]
     normal = hits.normal[probe[solid]]
     free = np.ones(small[0] * small[1], np.float32)
-    towards = _around(normal)[np.arange(len(solid)), which] if len(solid) else normal
+    towards = _around(normal, which)
     start = position[probe[solid]] + normal * F(0.02)
     free[solid] = ~scene.occluded(np.ascontiguousarray(start), np.ascontiguousarray(towards), t)
     smooth = _averaged(free.reshape(small), material.reshape(small), hits.distance[probe].reshape(small))
     return _spread(smooth, material.reshape(small), hits.material.reshape(shape)).ravel()
 
 
-def _around(normal: np.ndarray) -> np.ndarray:
-    """Sixteen directions float32 [N, 16, 3], cosine-distributed about each normal [N, 3]."""
+def _around(normal: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Of sixteen directions cosine-distributed about each normal [N, 3] the one asked for [N], float32 [N, 3]."""
     k = np.arange(_PATTERN**2)
     radius = np.sqrt((k + 0.5) / _PATTERN**2)
     angle = (k * 7 % 16) * 2.399963
@@ -85,7 +85,8 @@ def _around(normal: np.ndarray) -> np.ndarray:
     b = x * y * a
     first = np.stack([1 + sign * x * x * a, sign * b, -sign * x], 1)
     second = np.stack([b, sign + y * y * a, -y], 1)
-    return np.asarray(np.einsum('kc,ncd->nkd', disc, np.stack([first, second, normal], 1)), np.float32)
+    u, v, w = disc[which].T[:, :, None]
+    return np.asarray(u * first + v * second + w * normal, np.float32)
 
 
 def _averaged(values: np.ndarray, material: np.ndarray, distance: np.ndarray) -> np.ndarray:

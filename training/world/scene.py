@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
@@ -86,10 +87,15 @@ class Actor:
     """A rigid thing on the move: its mesh in its own frame and its pose at a time."""
 
     def __init__(self, mesh: Mesh, instance: int, pose: Callable[[float], np.ndarray]) -> None:
-        self.traced, self.instance, self.pose = _Traced(mesh), instance, pose
+        self.traced, self.instance = _Traced(mesh), instance
+        self._pose = lru_cache(maxsize=16)(pose)
         low, high = mesh.vertices.min(0), mesh.vertices.max(0)
         self.center = ((low + high) / 2).astype(np.float64)
         self.radius = float(np.linalg.norm(high - low) / 2)
+
+    def pose(self, t: float) -> np.ndarray:
+        """4x4 pose at ``t`` seconds."""
+        return self._pose(t).copy()
 
     def motion(self, t: float) -> tuple[np.ndarray, np.ndarray]:
         """Pose [4, 4] at ``t`` seconds and velocity [3] m/s there."""
