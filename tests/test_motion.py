@@ -13,7 +13,7 @@ from sam2amml_core.frame import Camera, CameraView, PointCloud
 from sam2amml_core.geometry import twist as se3
 from sam2amml_core.geometry.compensation import EGO_MOTION, STATIC, SweepTiming, compensate
 from sam2amml_core.geometry.deskew import deskew
-from sam2amml_core.geometry.motion import PoseBuffer
+from sam2amml_core.geometry.motion import MountedPoses, PoseBuffer
 from sam2amml_core.geometry.projection import project
 from sam2amml_core.geometry.transforms import OPTICAL_FROM_BODY, apply, compose, invert
 
@@ -98,6 +98,19 @@ def test_deskew_agrees_with_a_transform_for_each_point(scale: float) -> None:
     assert np.isnan(deskew(xyz, seconds, TWIST)[3]).all()
     with pytest.raises(InputError, match='one for each point'):
         deskew(xyz, seconds[:5], TWIST)
+
+
+def test_a_sensor_moves_with_the_body_it_is_mounted_on() -> None:
+    T_body_sensor = se3.exp(np.array([1.0, 0.2, 1.7, 0, 0.05, 0.4]))
+    body, sensor = PoseBuffer(), PoseBuffer()
+    for ms in (0, 100):
+        body.add(EPOCH + ms * MS, path(ms))
+        sensor.add(EPOCH + ms * MS, compose(path(ms), T_body_sensor))
+    mounted = MountedPoses(body, T_body_sensor)
+    for question in ('relative', 'twist'):
+        np.testing.assert_allclose(getattr(mounted, question)(EPOCH + 10 * MS, EPOCH + 90 * MS),
+                                   getattr(sensor, question)(EPOCH + 10 * MS, EPOCH + 90 * MS), atol=1e-9)
+        assert getattr(mounted, question)(EPOCH - MS, EPOCH) is None
 
 
 def scan(stamp: str, with_time: bool = True) -> tuple[PointCloud, np.ndarray]:

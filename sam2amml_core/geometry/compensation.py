@@ -10,16 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Camera, CameraView, PointCloud
 from sam2amml_core.geometry.deskew import deskew
-from sam2amml_core.geometry.motion import PoseBuffer
 
 LIDAR_STAMPS = ('start', 'center', 'end')
 STATIC, EGO_MOTION = 'static', 'ego_motion'
+
+
+class Motion(Protocol):
+    """``PoseBuffer`` or ``MountedPoses``: how the LiDAR moved."""
+
+    def relative(self, to_ns: int, from_ns: int) -> np.ndarray | None: ...
+
+    def twist(self, start_ns: int, end_ns: int) -> np.ndarray | None: ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Compensated:
     deskewed: bool
 
 
-def compensate(cloud: PointCloud, views: Sequence[CameraView], poses: PoseBuffer | None,
+def compensate(cloud: PointCloud, views: Sequence[CameraView], poses: Motion | None,
                timing: SweepTiming | None = None, use_point_times: bool = True) -> Compensated:
     """Deskew a sweep to its middle and move each camera to where it was at its shutter time.
 
@@ -70,10 +78,11 @@ def compensate(cloud: PointCloud, views: Sequence[CameraView], poses: PoseBuffer
     use_point_times  False: the sweep is taken as measured at once, in its middle
     """
     timing = timing or SweepTiming()
-    seconds, start_ns, end_ns, middle_ns = _times(cloud, timing)
+    times = sweep_times(cloud, timing)
+    seconds, middle_ns = times.seconds, times.middle_ns
     xyz, deskewed = cloud.xyz, False
     if poses is not None and seconds is not None and use_point_times:
-        twist = poses.twist(start_ns, end_ns)
+        twist = poses.twist(times.start_ns, times.end_ns)
         if twist is not None:
             xyz, deskewed = deskew(cloud.xyz, seconds, twist), True
     cameras, methods = [], []
@@ -85,8 +94,18 @@ def compensate(cloud: PointCloud, views: Sequence[CameraView], poses: PoseBuffer
     return Compensated(xyz, tuple(cameras), middle_ns, tuple(methods), deskewed)
 
 
-def _times(cloud: PointCloud, timing: SweepTiming) -> tuple[np.ndarray | None, int, int, int]:
-    """Times of the points from the sweep's middle (None if unknown), and its start, end and middle in ns."""
+@dataclass(frozen=True, eq=False)
+class SweepTimes:
+    """When a sweep was measured; ``seconds`` float32 [N] of each point from the middle, or None."""
+
+    seconds: np.ndarray | None
+    start_ns: int
+    end_ns: int
+    middle_ns: int
+
+
+def sweep_times(cloud: PointCloud, timing: SweepTiming) -> SweepTimes:
+    """From the points' own times, else from the stamp and the period."""
     if cloud.time is not None and len(cloud) and np.isfinite(cloud.time).any():
         first = float(np.fmin.reduce(cloud.time))
         last = float(np.fmax.reduce(cloud.time))
@@ -96,7 +115,7 @@ def _times(cloud: PointCloud, timing: SweepTiming) -> tuple[np.ndarray | None, i
             origin = {'start': 0.0, 'center': -0.5 * length, 'end': -length}[timing.lidar_stamp] if from_start else 0.0
             middle = origin + 0.5 * (first + last)
             at = [cloud.stamp_ns + round(1e9 * t) for t in (origin + first, origin + last, middle)]
-            return cloud.time - np.float32(middle - origin), at[0], at[1], at[2]
+            return SweepTimes(cloud.time - np.float32(middle - origin), at[0], at[1], at[2])
     middle_ns = timing.center_ns(cloud.stamp_ns)
     half = round(0.5e9 * timing.period_s)
-    return None, middle_ns - half, middle_ns + half, middle_ns
+    return SweepTimes(None, middle_ns - half, middle_ns + half, middle_ns)

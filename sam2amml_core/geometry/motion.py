@@ -85,3 +85,21 @@ class PoseBuffer:
             if span <= self._gap_ns:
                 twist = se3.log(compose(invert(before.pose), last.pose)) / (span * 1e-9)
         return None if twist is None else compose(last.pose, se3.exp(twist * ((stamp_ns - last.stamp_ns) * 1e-9)))
+
+
+@dataclass(frozen=True, eq=False)
+class MountedPoses:
+    """The motion of a sensor fixed to the body of a PoseBuffer; ``T_body_sensor`` float64 [4, 4]."""
+
+    body: PoseBuffer
+    T_body_sensor: np.ndarray
+
+    def relative(self, to_ns: int, from_ns: int) -> np.ndarray | None:
+        """As ``PoseBuffer.relative``, of the sensor."""
+        moved = self.body.relative(to_ns, from_ns)
+        return None if moved is None else compose(invert(self.T_body_sensor), moved, self.T_body_sensor)
+
+    def twist(self, start_ns: int, end_ns: int) -> np.ndarray | None:
+        """As ``PoseBuffer.twist``, of the sensor."""
+        found = self.body.twist(start_ns, end_ns)
+        return None if found is None else se3.carried(found, invert(self.T_body_sensor))
