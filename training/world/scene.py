@@ -150,6 +150,9 @@ class Scene:
         t           seconds since the start of the recording, one for all rays or one each [R] (within ~0.2 s:
                     actors move on straight lines between)
         """
+        if len(directions) == 0:
+            empty = np.zeros((0, 3), np.float32)
+            return Hits(empty[:, 0], np.zeros(0, np.int32), np.zeros(0, np.uint16), empty, empty)
         if len(origins) == 1:
             origins = np.broadcast_to(origins[0], directions.shape)
         distance, face, normal = self._static.run(np.ascontiguousarray(origins), directions)
