@@ -58,7 +58,8 @@ def same(a: SyntheticSweep, b: SyntheticSweep) -> bool:
     def parts(sweep: SyntheticSweep) -> list[np.ndarray]:
         cloud = sweep.frame.cloud
         return [cloud.xyz, cloud.intensity, np.asarray(cloud.time), np.asarray(cloud.ring), sweep.point_class,
-                sweep.point_instance, sweep.T_world_lidar, sweep.T_world_lidar_end, *(v.image for v in sweep.frame.views)]
+                sweep.point_instance, sweep.T_world_lidar, sweep.T_world_lidar_end,
+                *(v.image for v in sweep.frame.views)]
 
     one, other = parts(a), parts(b)
     return len(one) == len(other) and all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
