@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -11,6 +11,7 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
+from training.world.bodies import Body
 from training.world.mesh import Mesh
 
 
@@ -32,6 +33,7 @@ class Texture(IntEnum):
     SIGN = 12
     GRAVEL = 13
     ROOF = 14
+    TYRE = 15
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def _beside(actor: Actor, t: float | np.ndarray, origin: np.ndarray, axis: np.nd
 class Scene:
     """The static street and its actors.
 
+    ``bodies`` tells of instances what their textures need to know, where they are more than plain surfaces.
     ``materials`` is what ``Hits.material`` indexes; ``sun_direction`` float32 [3] points from the ground to the sun.
     """
 
@@ -135,9 +138,11 @@ class Scene:
         materials: Sequence[Material],
         actors: Sequence[Actor],
         sun_direction: np.ndarray,
+        bodies: Mapping[int, Body] | None = None,
     ) -> None:
         self.materials = tuple(materials)
         self.actors = tuple(actors)
+        self.bodies = dict(bodies or {})
         self.sun_direction = sun_direction.astype(np.float32)
         self.static_mesh, self.static_instance = static, instance.astype(np.uint16)
         self._static = _Traced(static)

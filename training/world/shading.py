@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from training.world.bodies import BodyTable
+from training.world.classes import WORLD_ID
 from training.world.light import irradiance, openness
 from training.world.noise import cell_random
 from training.world.scene import Hits, Scene, Texture
 from training.world.sky import Weather, horizon, sky
 from training.world.textures import Spots, tint
+from training.world.vehicle_details import paint_car, paint_wheels
 
 F = np.float32
 _GLOSS = {Texture.PAINT: 0.05, Texture.WINDOW: 0.06}  # reflectance square on
@@ -70,7 +73,12 @@ def _surfaces(
     albedo = np.array([m.color for m in scene.materials], np.float32)[material]
     normal = hits.normal[rows]
     cosine = -np.einsum('ij,ij->i', normal, direction)
-    _texture(scene, normal, hits.local[rows], material, cosine, distance * F(pixel_angle), ends, albedo)
+    local, facing, known = hits.local[rows], normal.copy(), np.flatnonzero(hits.instance[rows])
+    table = BodyTable(scene.bodies, [(a.instance, a.pose(t)) for a in scene.actors])
+    local[known], facing[known] = table.own_frame(hits.instance[rows[known]], local[known], normal[known])
+    pixel = distance * F(pixel_angle)
+    _texture(scene, facing, local, material, cosine, pixel, ends, albedo)
+    _details(scene, table, hits.instance[rows], facing, local, material, pixel, ends, albedo)
     light, sunny = irradiance(scene, normal, material, position, open_sky, t, weather)
     albedo *= light
     for texture, gloss in _GLOSS.items():
@@ -110,6 +118,37 @@ def _texture(
         if ends[texture + 1] > ends[texture]:
             spots = Spots(across[part], up[part], normal[part], mean[part], stretch[part], variety[part], classes[part])
             albedo[part] *= tint(texture, spots)
+
+
+def _details(
+    scene: Scene,
+    table: BodyTable,
+    instance: np.ndarray,
+    normal: np.ndarray,
+    local: np.ndarray,
+    material: np.ndarray,
+    pixel: np.ndarray,
+    ends: np.ndarray,
+    albedo: np.ndarray,
+) -> None:
+    """Draw doors, lamps and rims on vehicles; positions and normals in their own frames."""
+    classes = np.array([m.class_id for m in scene.materials], np.uint8)
+    lamp = np.array([m.reflectance > 1 for m in scene.materials])
+    body = np.arange(ends[Texture.PAINT], ends[Texture.PAINT + 1])
+    body = body[(classes[material[body]] == WORLD_ID['car']) & ~lamp[material[body]] & (instance[body] > 0)]
+    tyre = np.arange(ends[Texture.TYRE], ends[Texture.TYRE + 1])
+    for texture, chosen in ((Texture.PAINT, body), (Texture.TYRE, tyre)):
+        chosen = chosen[np.isin(instance[chosen], list(scene.bodies))]
+        if not len(chosen):
+            continue
+        own = instance[chosen]
+        variety = cell_random(own, own, 21)
+        drawn = albedo[chosen]
+        if texture is Texture.PAINT:
+            paint_car(drawn, table, own, local[chosen], normal[chosen], pixel[chosen], variety)
+        else:
+            paint_wheels(drawn, table, own, local[chosen], normal[chosen], variety)
+        albedo[chosen] = drawn
 
 
 def _reflect(

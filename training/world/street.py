@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.world import ground as ground_module
+from training.world.bodies import Body
 from training.world.ground import Block, Ground
 from training.world.kerbside import furnish, park_across, park_along, park_in_side_street, works
 from training.world.lots import fill_block
@@ -15,7 +16,7 @@ from training.world.mesh import merge
 from training.world.objects import WorldObject, moving_object, standing_object
 from training.world.planning import blocks, side_streets
 from training.world.road import Course
-from training.world.scene import Scene
+from training.world.scene import Scene, Texture
 from training.world.settings import StreetSettings
 from training.world.site import Site
 from training.world.traffic import START, EgoPath, actors, lane_offset, reserve_lanes, reserve_walkway
@@ -72,13 +73,16 @@ def build_street(seed: int, settings: StreetSettings, duration: float) -> Street
     mesh = merge([ground.mesh(palette), *[m for m, _ in site.items]])
     counts = [len(m.faces) for m, _ in site.items]
     instance = np.concatenate([np.zeros(len(mesh.faces) - sum(counts), int),
-                               np.repeat([i for _, i in site.items], counts)])  # fmt: skip
+                               np.repeat([i for _, i in site.items], counts)])
     height, bearing = rng.uniform(0.35, 1.1), rng.uniform(0, 2 * np.pi)
     sun = np.array([np.cos(height) * np.cos(bearing), np.cos(height) * np.sin(bearing), np.sin(height)])
-    scene = Scene(mesh, instance, palette.list, moving, sun)
+    rubber = np.array([m.texture is Texture.TYRE for m in palette.list])
+    bodies = {i: Body.of(m, rubber, T) for m, i, T in site.parked}
+    bodies.update({actor.instance: Body.of(actor.traced.mesh, rubber, None) for actor in moving})
+    scene = Scene(mesh, instance, palette.list, moving, sun, bodies)
     ego = EgoPath(ground, -lane_offset(road_half), speed, (float(rng.uniform(0, 6.3)), float(rng.uniform(0, 6.3))))
     objects = (*(standing_object(m, i, T, scene.materials) for m, i, T in site.parked),
-               *(moving_object(actor, scene.materials) for actor in moving))  # fmt: skip
+               *(moving_object(actor, scene.materials) for actor in moving))
     return Street(scene, ego, ground, theme, objects)
 
 
