@@ -29,6 +29,9 @@ Image = TypeVar('Image')
 LIDAR = 'lidar'
 """The source of sweeps; all other sources are cameras."""
 
+OFF = 'switched off'
+"""Why a camera that is not used is missing."""
+
 
 @dataclass(frozen=True)
 class CollectorSettings:
@@ -229,7 +232,7 @@ class Collector(Generic[Sweep, Image]):
         missing: dict[str, str] = {}
         for name, track in self.cameras.items():
             if name in self._off:
-                missing[name] = 'switched off'
+                missing[name] = OFF
                 continue
             target = self._target(sweep, track)
             before = (target + self._target(self._pending[0], track) + 1) // 2 if self._pending else None

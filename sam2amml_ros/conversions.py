@@ -6,9 +6,11 @@ import array
 from collections.abc import Iterable
 
 import numpy as np
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from sam2amml_core.errors import InputError
 from sam2amml_core.frame import PointLabels
 from sam2amml_core.io.pointcloud2 import FLOAT32, Field, encode_labelled
 
@@ -20,12 +22,31 @@ def byte_array(data: np.ndarray) -> array.array[int]:
     return result
 
 
+def deserialize_cloud(raw: bytes) -> PointCloud2:
+    """Raises InputError for bytes that are no PointCloud2."""
+    try:
+        return deserialize_message(raw, PointCloud2)
+    except Exception as error:  # rclpy raises RCLError or RuntimeError
+        raise InputError(f'cloud cannot be deserialised: {error}; check its publisher') from error
+
+
 def labelled_message(message: PointCloud2, labels: PointLabels) -> PointCloud2:
-    """The input cloud with ``class_id`` and ``probability`` added: same header, shape, fields, order and NaN."""
+    """The input cloud with ``class_id``, ``probability`` and ``source`` added: same header, shape, fields and order."""
     fields, step, data = encode_labelled(message, labels.class_id, labels.probability)
     return PointCloud2(header=message.header, height=message.height, width=message.width, fields=point_fields(fields),
                        is_bigendian=message.is_bigendian, point_step=step, row_step=step * message.width,
                        data=byte_array(data), is_dense=message.is_dense)
+
+
+def selected_message(message: PointCloud2, kept: np.ndarray) -> PointCloud2:
+    """Some points of a cloud, bool [N], in their order, with all their fields and bytes; no longer organised."""
+    step, height, width = message.point_step, message.height, message.width
+    rows = np.ndarray((height, width), f'V{step}', np.frombuffer(message.data, np.uint8),
+                      strides=(message.row_step if height > 1 else width * step, step))
+    chosen = rows[kept.reshape(height, width)]
+    return PointCloud2(header=message.header, height=1, width=len(chosen), fields=message.fields,
+                       is_bigendian=message.is_bigendian, point_step=step, row_step=step * len(chosen),
+                       data=byte_array(chosen), is_dense=message.is_dense)
 
 
 def coloured_message(message: PointCloud2, xyz: np.ndarray, rgb: np.ndarray) -> PointCloud2:

@@ -11,11 +11,16 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from sam2amml_core.errors import InputError
-from sam2amml_core.frame import CameraView, PointCloud
+from sam2amml_core.frame import CameraView, PointCloud, PointLabels
 from sam2amml_core.geometry.projection import project
 from sam2amml_core.geometry.visibility import visible_points
+from sam2amml_ros.camera_track import StampedImage
 from sam2amml_ros.cameras import CameraInput
+from sam2amml_ros.collector import OFF, Match
 from sam2amml_ros.conversions import image_message
+
+Compensate = Callable[[PointCloud, CameraView], tuple[PointCloud, CameraView]]
+"""Brings a sweep and an image to one time."""
 
 
 class OverlayPublisher:
@@ -23,21 +28,27 @@ class OverlayPublisher:
 
     def __init__(self, node: Node, camera: CameraInput, rate: float) -> None:
         self.camera = camera
-        self._period = 1.0 / rate
-        self._next = 0.0
+        self.rate = rate
+        self._node = node
+        self._last = -1e9
         reliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self._publisher = node.create_publisher(Image, f'~/debug/{camera.name}/overlay', reliable)
 
     @property
     def wanted(self) -> bool:
         """Somebody subscribes and the last one is old enough."""
-        return monotonic() >= self._next and self._publisher.get_subscription_count() > 0
+        return monotonic() >= self._last + 1 / self.rate and self._publisher.get_subscription_count() > 0
 
-    def publish(self, cloud: PointCloud, class_id: np.ndarray, colors: np.ndarray) -> None:
+    def publish(self, image: StampedImage[bytes], cloud: PointCloud, labels: PointLabels, colors: np.ndarray,
+                compensated: Compensate) -> None:
         """Draw the visible points; colors uint8 [256, 3] by class id. Raises InputError if the camera is not ready."""
-        view, header = self.camera.view(cloud)
-        self._next = monotonic() + self._period
-        self._publisher.publish(image_message(header, draw(view, cloud, class_id, colors)))
+        view, header = self.camera.view(image, cloud.frame_id)
+        moved_cloud, moved_view = compensated(cloud, view)
+        self._last = monotonic()
+        self._publisher.publish(image_message(header, draw(moved_view, moved_cloud, labels.class_id, colors)))
+
+    def close(self) -> None:
+        self._node.destroy_publisher(self._publisher)
 
 
 def draw(view: CameraView, cloud: PointCloud, class_id: np.ndarray, colors: np.ndarray) -> np.ndarray:
@@ -49,12 +60,18 @@ def draw(view: CameraView, cloud: PointCloud, class_id: np.ndarray, colors: np.n
     return overlay(view.image, points.uv[seen], colors[class_id[points.index[seen]]])
 
 
-def publish_overlays(overlays: tuple[OverlayPublisher, ...], cloud: PointCloud, class_id: np.ndarray, colors: np.ndarray,
+def publish_overlays(overlays: tuple[OverlayPublisher, ...], match: Match[bytes, bytes], cloud: PointCloud,
+                     labels: PointLabels, colors: np.ndarray, compensated: Compensate,
                      dropped: Callable[[str, str], None]) -> None:
     """Publish those wanted; what stands in the way of one is given to ``dropped`` as (kind, reason)."""
     for publisher in overlays:
-        if publisher.wanted:
-            try:
-                publisher.publish(cloud, class_id, colors)
-            except InputError as error:
-                dropped(f'overlay of {publisher.camera.name}', str(error))
+        name = publisher.camera.name
+        if not publisher.wanted or match.missing.get(name) == OFF:
+            continue
+        try:
+            if name not in match.images:
+                raise InputError(f'camera {name}: {match.missing.get(name, "no image")}; check the topic, its QoS, and '
+                                 'that both sensors use the same clock')
+            publisher.publish(match.images[name], cloud, labels, colors, compensated)
+        except InputError as error:
+            dropped(f'overlay of {name}', str(error))

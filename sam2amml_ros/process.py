@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -44,6 +46,15 @@ def run_node(make: Callable[[], Node], args: list[str] | None = None, work: Call
             node.destroy_node()
         rclpy.try_shutdown()
     return status
+
+
+def resident_mb() -> float | None:
+    """Memory of this process that is in RAM, MB; None where /proc does not say."""
+    try:
+        pages = int(Path('/proc/self/statm').read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf('SC_PAGE_SIZE') * 1e-6
 
 
 def _spin(node: Node) -> int:

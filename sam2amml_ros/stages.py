@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-STAGES = ('decode', 'preprocess', 'inference', 'postprocess', 'encode', 'publish', 'total')
-"""Stages of one sweep; each is published as ``~/debug/processing_time/<stage>_ms``. 'total' spans them all."""
+STAGES = ('sync_wait', 'decode', 'preprocess', 'inference', 'postprocess', 'encode', 'publish', 'total')
+"""Stages of one sweep; each is published as ``~/debug/processing_time/<stage>_ms``. 'total' spans all but 'sync_wait',
+the time for which the sweep waited for images."""
 
 
 def stage_topic(stage: str) -> str:

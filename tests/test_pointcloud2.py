@@ -21,10 +21,9 @@ def message(points: np.ndarray, row_padding: int = 0, big: bool = False, stamp_s
     step = points.dtype.itemsize
     rows = np.full((height, width * step + row_padding), 0xAB, np.uint8)
     rows[:, :width * step] = np.ascontiguousarray(points).view(np.uint8).reshape(height, -1)
-    fields = [SimpleNamespace(name=name, offset=points.dtype.fields[name][1],
-                              datatype=CODES[points.dtype.fields[name][0].base.str[1:]],
-                              count=int(np.prod(points.dtype.fields[name][0].shape)) or 1)
-              for name in points.dtype.names]
+    fields = [SimpleNamespace(name=name, offset=offset, datatype=CODES[kind.base.str[1:]],
+                              count=int(np.prod(kind.shape)) or 1)
+              for name, (kind, offset, *_) in (points.dtype.fields or {}).items()]
     header = SimpleNamespace(stamp=SimpleNamespace(sec=stamp_s, nanosec=5), frame_id='top')
     return SimpleNamespace(header=header, height=height, width=width, fields=fields, is_bigendian=big, point_step=step,
                            row_step=rows.shape[1], data=rows.tobytes())
@@ -33,7 +32,7 @@ def message(points: np.ndarray, row_padding: int = 0, big: bool = False, stamp_s
 def cloud(count: int, dtype: list | np.dtype = XYZI, shape: tuple[int, ...] | None = None) -> np.ndarray:
     random = np.random.default_rng(1)
     points = np.zeros(count, dtype)
-    for name in points.dtype.names:
+    for name in points.dtype.names or ():
         points[name] = random.uniform(0, 1, points[name].shape) if points[name].dtype.kind == 'f' else \
             random.integers(0, 100, points[name].shape)
     return points if shape is None else points.reshape(shape)
@@ -53,8 +52,8 @@ def test_fields_are_found_by_name_not_by_place() -> None:
     points = cloud(20, shuffled)
     result = decode(message(points))
     assert np.array_equal(result.xyz, np.stack([points[axis] for axis in 'xyz'], axis=1))
-    assert np.array_equal(result.ring, points['ring'])
-    assert np.array_equal(result.time, points['time'])
+    assert result.ring is not None and np.array_equal(result.ring, points['ring'])
+    assert result.time is not None and np.array_equal(result.time, points['time'])
     assert np.allclose(result.intensity, points['i'] / 255, atol=1e-6)
 
 
@@ -108,7 +107,8 @@ def test_time_is_seconds_after_the_stamp(name: str, kind: str, values: list[floa
     points[name] = values
     sent = message(points, stamp_s=1_700_000_000)
     sent.header.stamp.nanosec = 0
-    assert np.allclose(decode(sent).time, seconds, atol=1e-6)
+    time = decode(sent).time
+    assert time is not None and np.allclose(time, seconds, atol=1e-6)
 
 
 @pytest.mark.parametrize('axis', ['x', 'y', 'z'])
@@ -157,14 +157,17 @@ def test_labels_are_added_and_everything_else_stays(dtype: list | np.dtype, big:
     sent = message(points, row_padding=3, big=big)
     class_id = np.arange(12, dtype=np.uint8)
     probability = np.linspace(0, 1, 12, dtype=np.float32)
-    fields, step, data = encode_labelled(sent, class_id, probability)
+    source = np.arange(12, dtype=np.uint8) % 3
+    fields, step, data = encode_labelled(sent, class_id, probability, source)
     back = SimpleNamespace(**{**vars(sent), 'fields': fields, 'point_step': step, 'row_step': 4 * step, 'data': data})
     labelled = as_structured(back)
-    assert [field.name for field in fields] == [*points.dtype.names, 'class_id', 'probability']
-    for name in points.dtype.names:
+    names = points.dtype.names or ()
+    assert [field.name for field in fields] == [*names, 'class_id', 'probability', 'source']
+    for name in names:
         assert labelled[name].tobytes() == points[name].tobytes(), name
     assert np.array_equal(labelled['class_id'].ravel(), class_id)
     assert np.array_equal(labelled['probability'].ravel(), probability)
+    assert np.array_equal(labelled['source'].ravel(), source)
     assert next(field for field in fields if field.name == 'probability').offset % 4 == 0
 
 
@@ -180,9 +183,10 @@ def test_labelling_twice_replaces_the_labels() -> None:
     again = SimpleNamespace(**{**vars(sent), 'fields': fields, 'point_step': step, 'row_step': 4 * step, 'data': data})
     fields, second_step, data = encode_labelled(again, np.full(4, 7, np.uint8), np.zeros(4, np.float32))
     names = [field.name for field in fields]
-    assert second_step == step and names.count('class_id') == names.count('probability') == 1
+    assert second_step == step and [names.count(n) for n in ('class_id', 'probability', 'source')] == [1, 1, 1]
     again.fields, again.data = fields, data
     assert (as_structured(again)['class_id'] == 7).all()
+    assert (as_structured(again)['source'] == 0).all()
 
 
 def test_labels_of_another_cloud_are_refused() -> None:

@@ -23,6 +23,9 @@ INTENSITY_NAMES = ('intensity', 'intensities', 'reflectivity', 'i')
 RING_NAMES = ('ring', 'channel', 'line', 'laser_id')
 TIME_NAMES = ('time', 't', 'timestamp', 'time_stamp', 'offset_time')
 
+ADDED_FIELDS = ('class_id', 'probability', 'source')
+"""What ``encode_labelled`` adds to each point."""
+
 ABSOLUTE_SECONDS = 1e6
 """A per-point time above this is an absolute stamp, not an offset (11 days)."""
 
@@ -142,38 +145,42 @@ def decode(message: CloudMessage, intensity_scale: float | str = 'auto') -> Poin
     return PointCloud(xyz, intensity, time, ring, stamp_ns, frame_id)
 
 
-def encode_labelled(message: CloudMessage, class_id: np.ndarray, probability: np.ndarray
-                    ) -> tuple[tuple[Field, ...], int, np.ndarray]:
+def encode_labelled(message: CloudMessage, class_id: np.ndarray, probability: np.ndarray,
+                    source: np.ndarray | None = None) -> tuple[tuple[Field, ...], int, np.ndarray]:
     """The message's points with their labels: (fields, point_step, data), for a message of the same height and width.
 
-    Every input field keeps its place and its bytes (NaN, order, byte order). ``class_id`` UINT8 and ``probability``
-    FLOAT32 (aligned to 4) follow in the padding at the end of each point if it has room, else the point grows; fields
-    of those names are replaced. Rows are written without padding: row_step = width * point_step.
+    Every input field keeps its place and its bytes (NaN, order, byte order). ``probability`` FLOAT32 (aligned to 4),
+    ``class_id`` UINT8 and ``source`` UINT8 follow in the padding at the end of each point if it has room, else the
+    point grows; fields of those names are replaced. Rows are written without padding: row_step = width * point_step.
 
-    class_id uint8 [N], probability float32 [N], N = height * width; returns data uint8 [N * point_step].
+    class_id uint8 [N], probability float32 [N], source uint8 [N]: 0 LiDAR alone, 1 confirmed by a camera, 2 changed by
+    a camera (all 0 if not given); N = height * width; returns data uint8 [N * point_step].
     Raises InputError as ``read_layout`` does, or when the labels are not one for each point.
     """
     count = message.height * message.width
-    for name, values in (('class_id', class_id), ('probability', probability)):
-        if values.shape != (count,):
+    for name, values in (('class_id', class_id), ('probability', probability), ('source', source)):
+        if values is not None and values.shape != (count,):
             raise InputError(f'{name} has shape {values.shape} for a cloud of {count} points; give one value for each')
     layout = read_layout(message)
     buffer, row_step = _buffer(message)
-    kept = [field for field in layout.fields if field.name not in ('class_id', 'probability')]
+    kept = [field for field in layout.fields if field.name not in ADDED_FIELDS]
     end = max(field.offset + field.count * np.dtype(TYPES[field.datatype]).itemsize for field in kept)
     probability_at = -(-end // 4) * 4
     step = max(int(message.point_step), probability_at + 8)
-    fields = (*kept, Field('class_id', probability_at + 4, UINT8), Field('probability', probability_at, FLOAT32))
+    fields = (*kept, Field('class_id', probability_at + 4, UINT8), Field('probability', probability_at, FLOAT32),
+              Field('source', probability_at + 5, UINT8))
 
     data = np.zeros(count * step, np.uint8)
     copied = min(int(message.point_step), probability_at)
-    source = np.ndarray((message.height, message.width), f'V{copied}', buffer,
+    before = np.ndarray((message.height, message.width), f'V{copied}', buffer,
                         strides=(row_step, int(message.point_step)))
     rows = np.ndarray((message.height, message.width), f'V{copied}', data, strides=(message.width * step, step))
-    rows[...] = source
+    rows[...] = before
     order = '>' if message.is_bigendian else '<'
     np.ndarray(count, order + 'f4', data, probability_at, (step,))[:] = probability
     np.ndarray(count, 'u1', data, probability_at + 4, (step,))[:] = class_id
+    if source is not None:
+        np.ndarray(count, 'u1', data, probability_at + 5, (step,))[:] = source
     return fields, step, data
 
 
