@@ -66,6 +66,7 @@ class BodyTable:
             self._turn[i] = pose[:3, :3]  # positions of what moves are in its own frame already, normals are not
 
     def own_frame(self, instance: np.ndarray, local: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and normals float32 [N, 3] in the frames of the bodies ``instance`` [N] they are on."""
+        """Positions and normals float32 [N, 3] in the frames of the bodies ``instance`` [N] they are on, if known."""
+        instance = np.where(instance < len(self._place), instance, 0)
         moved = np.einsum('nij,ni->nj', self._still[instance], local - self._place[instance])
         return moved, np.einsum('nij,ni->nj', self._turn[instance], normal)
