@@ -50,11 +50,13 @@ def irradiance(
     return light, strength
 
 
-def openness(scene: Scene, hits: Hits, position: np.ndarray, shape: tuple[int, int], t: float) -> np.ndarray:
+def openness(
+    scene: Scene, hits: Hits, directions: np.ndarray, origin: np.ndarray, shape: tuple[int, int], t: float
+) -> np.ndarray:
     """Share of the half space above each surface from which light comes unhindered, float32 [H*W], cosine-weighted.
 
-    ``position`` float32 [H*W, 3] are where the rays of an image of ``shape`` (H, W) ended. Probes are few: each takes
-    one of 16 directions, so that a probe and its neighbours on the same surface together look all around.
+    ``hits`` are of rays from ``origin`` [3] in unit ``directions`` [H*W, 3] of an image of ``shape`` (H, W). Probes are
+    few: each takes one of 16 directions, so that a probe and its neighbours on one surface together look all around.
     """
     height, width = shape
     rows, columns = np.arange(_STRIDE // 2, height, _STRIDE), np.arange(_STRIDE // 2, width, _STRIDE)
@@ -66,7 +68,8 @@ def openness(scene: Scene, hits: Hits, position: np.ndarray, shape: tuple[int, i
     normal = hits.normal[probe[solid]]
     free = np.ones(small[0] * small[1], np.float32)
     towards = _around(normal, which)
-    start = position[probe[solid]] + normal * F(0.02)
+    start = directions[probe[solid]] * hits.distance[probe[solid], None] + origin.astype(np.float32)
+    start += normal * F(0.02)
     free[solid] = ~scene.occluded(np.ascontiguousarray(start), np.ascontiguousarray(towards), t)
     smooth = _averaged(free.reshape(small), material.reshape(small), hits.distance[probe].reshape(small))
     return _spread(smooth, material.reshape(small), hits.material.reshape(shape)).ravel()

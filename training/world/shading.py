@@ -67,9 +67,9 @@ def _surfaces(
     ends: np.ndarray,
 ) -> np.ndarray:
     material, direction, distance = hits.material[rows], directions[rows], hits.distance[rows]
-    everywhere = directions * np.where(hits.material < 0, F(0), hits.distance)[:, None]
-    everywhere += origin.astype(np.float32)
-    position, open_sky = everywhere[rows], openness(scene, hits, everywhere, shape, t)[rows]
+    position = direction * distance[:, None]
+    position += origin.astype(np.float32)
+    open_sky = openness(scene, hits, directions, origin, shape, t)[rows]
     albedo = np.array([m.color for m in scene.materials], np.float32)[material]
     normal = hits.normal[rows]
     cosine = -np.einsum('ij,ij->i', normal, direction)
