@@ -29,6 +29,10 @@ Image = TypeVar('Image')
 LIDAR = 'lidar'
 """The source of sweeps; all other sources are cameras."""
 
+REPEATS = 2
+"""Sweeps in a row with the stamp of another that are taken for repeated messages; when there are more, the clock stands
+still, and they are sweeps like others."""
+
 OFF = 'switched off'
 """Why a camera that is not used is missing."""
 
@@ -90,6 +94,7 @@ class _Lidar:
     rhythm: Rhythm = field(default_factory=Rhythm)
     last_out_ns: int | None = None
     refused_ns: int | None = None
+    repeats: int = 0
 
 
 class Collector(Generic[Sweep, Image]):
@@ -123,8 +128,11 @@ class Collector(Generic[Sweep, Image]):
             out += [self._go(now_ns) for _ in range(len(self._pending))]
             self._forget(stamp_ns)
         elif stamp_ns in (self._lidar.last_out_ns, *(p.stamp_ns for p in self._pending)):
-            self.counts['duplicate sweeps'] += 1
-            return self.poll(now_ns)
+            self._lidar.repeats += 1
+            if self._lidar.repeats <= REPEATS:
+                self.counts['duplicate sweeps'] += 1
+                return self.poll(now_ns)
+            self.counts['sweeps of a standing clock'] += 1
         elif self._lidar.last_out_ns is not None and stamp_ns < self._lidar.last_out_ns:
             self.counts['sweeps out of order'] += 1
             self._lidar.refused_ns = stamp_ns
@@ -132,6 +140,7 @@ class Collector(Generic[Sweep, Image]):
         self._lidar.refused_ns = None
         if newest is None or stamp_ns > newest or out:
             self._lidar.rhythm.add(stamp_ns)
+            self._lidar.repeats = 0
         behind = [p.deadline_ns for p in self._pending if p.stamp_ns > stamp_ns]
         self._pending.append(_Pending(stamp_ns, payload, now_ns, min([now_ns + self.settings.max_wait_ns, *behind])))
         self._pending.sort(key=lambda p: p.stamp_ns)

@@ -72,8 +72,7 @@ class SegmentationNode(ManagedNode):
     @property
     def dropped(self) -> int:
         """Sweeps not labelled, for whatever reason."""
-        return (self._drops.counts['sweep'] + (self._worker.dropped if self._worker else 0)
-                + (self._input.dropped if self._input else 0))
+        return self._drops.counts['sweep'] + (self._worker.dropped if self._worker else 0)
 
     # Lifecycle -------------------------------------------------------------------------------------------------------
 

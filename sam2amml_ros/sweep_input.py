@@ -59,9 +59,16 @@ class SweepInput:
             self._refused('sweep', str(error))
             return
         with self._changed:
-            if not self._stopped:
-                self._hand_over(self._collector.add_sweep(stamp_ns, raw, monotonic_ns()))
-                self._changed.notify()
+            if self._stopped:
+                return
+            before = self._collector.dropped
+            matches = self._collector.add_sweep(stamp_ns, raw, monotonic_ns())
+            refused = self._collector.dropped > before
+            self._hand_over(matches)
+            self._changed.notify()
+        if refused:
+            self._refused('sweep', f'its stamp {stamp_ns * 1e-9:.3f} s is that of a sweep that came before, or older; '
+                                   'check that there is one LiDAR driver on the topic and that its clock runs')
 
     def add_image(self, camera: str, raw: bytes) -> None:
         try:
@@ -99,10 +106,6 @@ class SweepInput:
                                         _ms(track.skew_ns), _ms(track.period_ns), Counter(track.counts))
                        for name, track in self._collector.cameras.items()}
             return Counter(self._collector.counts), cameras
-
-    @property
-    def dropped(self) -> int:
-        return self._collector.dropped
 
     def _hand_over(self, matches: list[Match[bytes, bytes]]) -> None:
         for match in matches:

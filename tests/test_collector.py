@@ -175,6 +175,14 @@ def test_duplicates_and_sweeps_out_of_order_are_counted_not_served_twice() -> No
     assert [m.stamp_ns - EPOCH for m in d.out] == [100 * i * MS for i in range(11)]
 
 
+def test_a_lidar_whose_clock_stands_still_is_not_silenced() -> None:
+    d = drive('left')
+    for i in range(20):
+        d.sweep(0, arrives=100 * i)
+    assert d.collector.dropped == 2
+    assert [m.payload for m in d.out] == [1, *range(4, 21)]
+
+
 def test_images_out_of_order_are_used_and_duplicates_counted() -> None:
     d = drive('left')
     d.run(steady('left', 100, 0, 1000))
