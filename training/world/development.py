@@ -12,7 +12,7 @@ from training.world.sky import Weather
 F = np.float32
 _STEPS = 4096  # of the tone curve's table
 _WHITE = 2.4  # linear value at which the sensor clips
-_GRAY_LEVEL = 0.30  # of the darkest to brightest output, on which the exposure aims
+_GRAY_LEVEL = 0.28  # of the darkest to brightest output, on which the exposure aims
 _GRAY = np.array([0.30, 0.59, 0.11], np.float32)
 
 
@@ -32,7 +32,7 @@ class CameraLook:
     exposure: float = 1.0
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     saturation: float = 1.0
-    gamma: float = 1.8
+    gamma: float = 1.6
     blur: float = 0.55
     vignetting: float = 0.12
     shot_noise: float = 0.006
@@ -44,8 +44,8 @@ class CameraLook:
         """Some camera on some day."""
         warm, green = rng.normal(0, 0.03), rng.normal(0, 0.01)
         return CameraLook(
-            exposure, (float(1 + warm), float(1 + green), float(1 - warm)), float(rng.uniform(0.85, 1.4)),
-            float(rng.uniform(1.1, 2.1)), float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.02, 0.25)),
+            exposure, (float(1 + warm), float(1 + green), float(1 - warm)), float(rng.uniform(0.9, 1.45)),
+            float(rng.uniform(0.95, 1.9)), float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.02, 0.25)),
             float(rng.uniform(0.002, 0.008)), float(rng.uniform(0.0005, 0.002)), Weather.draw(rng),
         )
 

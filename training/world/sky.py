@@ -35,7 +35,7 @@ class Weather:
     def draw(rng: np.random.Generator) -> Weather:
         """Some day: mostly sunny, every third overcast."""
         overcast = rng.random() < 0.3
-        sun = rng.uniform(0.0, 0.25) if overcast else rng.uniform(0.68, 0.88)
+        sun = rng.uniform(0.0, 0.25) if overcast else rng.uniform(0.72, 0.92)
         clouds = rng.uniform(0.75, 1.0) if overcast else rng.uniform(0.05, 0.7)
         return Weather(float(sun), float(clouds), float(1 / rng.uniform(500, 3000)), float(rng.uniform(0.02, 0.2)),
                        float(rng.uniform(0, 1000)))
