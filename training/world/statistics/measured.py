@@ -51,7 +51,7 @@ def beams_of(cloud: PointCloud, spec: LidarSpec) -> np.ndarray:
         return count - 1 - cloud.ring.astype(np.int64)
     azimuth = np.arctan2(cloud.xyz[:, 1], cloud.xyz[:, 0]) % (2 * np.pi)
     ends = np.flatnonzero(np.abs(np.diff(azimuth)) > np.pi)
-    if len(ends) == count - 1:
+    if not spec.column_major and len(ends) == count - 1:
         return np.searchsorted(ends, np.arange(len(cloud)), side='left')
     elevation = np.arctan2(cloud.xyz[:, 2], np.hypot(cloud.xyz[:, 0], cloud.xyz[:, 1]))
     middles = -(spec.elevation[:-1] + spec.elevation[1:]) / 2
