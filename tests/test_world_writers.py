@@ -336,6 +336,8 @@ def test_command_writes_both_layouts_and_goes_on_where_it_was(tmp_path: Path) ->
     assert sweep.read_bytes() == before[0] and sweep.stat().st_mtime_ns > before[1]
     with pytest.raises(InputError, match='another recording; add --force'):
         run(kitti, replace(data, sweeps=3), processes=1)
+    run(kitti, replace(data, sweeps=1), processes=1, force=True)
+    assert not sweep.exists() and sweep.with_name('000000.bin').is_file()
     data = replace(data, layout='nuscenes')
     run(nuscenes, data, processes=1)
     run(nuscenes, data, processes=1)
@@ -353,9 +355,9 @@ def test_command_never_overwrites_what_it_did_not_write(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_text('precious')
     with pytest.raises(InputError, match='did not write; choose another folder'):
-        run(tmp_path, WorldData(sweeps=1, cameras=0))
+        run(tmp_path, WorldData(sweeps=1, cameras=0), force=True)
     with pytest.raises(InputError, match='did not write; choose another folder'):
-        run(tmp_path, WorldData('nuscenes', sweeps=1, cameras=0, version='v1.0-mini'))
+        run(tmp_path, WorldData('nuscenes', sweeps=1, cameras=0, version='v1.0-mini'), force=True)
     assert sweep.read_text() == tables.read_text() == 'precious'
 
 

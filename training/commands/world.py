@@ -110,13 +110,12 @@ def _kitti(root: Path, data: WorldData, number: int, processes: int, force: bool
     folder = root / 'sequences' / f'{number:02d}'
     made_of = data.made_of(number)
     there = _read_mark(folder)
-    if not force:
-        if there is None and any((folder / 'velodyne').glob('*.bin')):
-            raise InputError(f'{folder} holds sweeps that this command did not write; choose another folder')
-        if there is not None and there.get('finished'):
-            if there.get('made_of') == made_of:
-                return False
-            raise InputError(f'{folder} holds another recording; add --force to replace it')
+    if there is None and any((folder / 'velodyne').glob('*.bin')):
+        raise InputError(f'{folder} holds sweeps that this command did not write; choose another folder')
+    if not force and there is not None and there.get('finished'):
+        if there.get('made_of') == made_of:
+            return False
+        raise InputError(f'{folder} holds another recording; add --force to replace it')
     make_folder(folder)
     (folder / MARK).write_text(json.dumps({'made_of': made_of, 'finished': False}))
     street = street_of(FIRST_SEED[data.split] + number, SPLITS[data.split], data.rig, data.sweeps)
