@@ -11,7 +11,9 @@ import pytest
 pytest.importorskip('rclpy', reason='the ROS tests need rclpy (extra [ros], or a ROS 2 installation)')
 pytest.importorskip('rosbags', reason='bags need the rosbags library (extra [ros])')
 
-from ros_peer import NodeProcess, new_domain, node_process, wait_until
+from geometry_msgs.msg import TransformStamped
+from ros_peer import NodeProcess, Peer, new_domain, node_process, wait_until
+from sensor_msgs.msg import PointCloud2
 from test_bag_files import CLIP, drive
 from test_segment_command import bundle  # noqa: F401 (a fixture: a network that labels by height)
 
@@ -23,6 +25,7 @@ from sam2amml_core.io.bag_writer import write_bag
 from sam2amml_core.io.inputs import open_input
 from sam2amml_core.io.pointcloud2 import as_structured
 from sam2amml_core.segmenter import Segmenter
+from sam2amml_ros.transforms import LATCHED
 
 LABELLED = '/segmentation_node/output/segmentation'
 CLOUD = 'sensor_msgs/msg/PointCloud2'
@@ -80,7 +83,8 @@ def test_real_sweeps_over_the_wire_get_the_labels_they_get_offline(bundle: Path,
     model = 'street64' if 'street64' in shipped_bundles() else str(bundle)
     make_bag(CLIP, tmp_path / 'bag')
     domain = new_domain()
-    node_arguments = ['-p', f'model:={model}', '-p', "camera_names:=['image_2']", '-r', '~/input/pointcloud:=/lidar/points',
+    node_arguments = ['-p', f'model:={model}', '-p', "camera_names:=['image_2']",
+                      '-r', '~/input/pointcloud:=/lidar/points',
                       *(text for part in ('image', 'camera_info', 'extrinsics')
                         for text in ('-r', f'~/input/image_2/{part}:=/image_2/{part}'))]
     recorder_args = recorder_arguments(tmp_path, f'{LABELLED} {CLOUD}')
@@ -120,3 +124,28 @@ def test_a_player_or_recorder_that_cannot_start_says_why(tmp_path: Path, module:
     assert process.process.wait(40) == 1
     assert reason in process.log
     assert 'Traceback' not in process.log
+
+
+def test_a_bag_played_from_the_middle_in_a_loop_says_the_time_and_what_was_latched_before(tmp_path: Path) -> None:
+    from rosgraph_msgs.msg import Clock
+
+    frames = drive(6)
+    write_bag(frames, tmp_path / 'bag')
+    peer = Peer(domain := new_domain())
+    try:
+        clouds, clock = peer.listen(PointCloud2, '/lidar/points'), peer.listen(Clock, '/clock')
+        latched = peer.listen(TransformStamped, '/cam_0/extrinsics', LATCHED)
+        player = start_player(tmp_path / 'bag', domain, tmp_path, '-p', 'start_s:=0.25', '-p', 'clock:=true',
+                              '-p', 'loop:=true', '-p', 'wait_for:=["/lidar/points", "/clock"]')
+        peer.until(lambda: len(clouds) >= 8 and latched, 'two rounds')
+        assert player.stop() == 0, player.log
+    finally:
+        peer.close()
+    stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in clouds]
+    recorded = [frame.cloud.stamp_ns for frame in frames]
+    from_middle = [s for s in recorded if s > stamps[0] - 1]
+    assert 0 < len(from_middle) < 6
+    assert stamps[:2 * len(from_middle)] == from_middle * 2
+    times = [m.clock.sec * 10**9 + m.clock.nanosec for m in clock]
+    assert recorded[0] < times[0] < recorded[-1] + 10**9
+    assert sum(later < earlier for earlier, later in zip(times, times[1:], strict=False)) >= 1, 'it loops'
