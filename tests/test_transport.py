@@ -54,8 +54,9 @@ def test_the_parameter_file_names_every_parameter_and_the_node_takes_it(bundle: 
         node.wait_for('cameras: none')
 
 
-def test_the_launch_file_is_python_that_describes_a_launch() -> None:
-    source = (ROOT / 'launch' / 'segmentation.launch.py').read_text()
+@pytest.mark.parametrize('name', ['segmentation', 'playback'])
+def test_launch_files_are_python_that_describes_a_launch(name: str) -> None:
+    source = (ROOT / 'launch' / f'{name}.launch.py').read_text()
     functions = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
     assert 'generate_launch_description' in functions
 
@@ -63,4 +64,5 @@ def test_the_launch_file_is_python_that_describes_a_launch() -> None:
 def test_rviz_shows_the_topics_the_node_publishes() -> None:
     displays = yaml.safe_load((ROOT / 'rviz' / 'segmentation.rviz').read_text())['Visualization Manager']['Displays']
     topics = {display['Topic']['Value'] for display in displays if 'Topic' in display}
-    assert topics == {'/lidar/points', '/segmentation_node/output/visualization', '/segmentation_node/debug/image_2/overlay'}
+    assert topics == {'/lidar/points', '/segmentation_node/output/visualization',
+                      '/segmentation_node/debug/image_2/overlay'}
