@@ -14,16 +14,20 @@ from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Camera
 from sam2amml_core.geometry.distortion import make_distortion
 from sam2amml_core.geometry.projection import project
+from training.world.bodies import Body
 from training.world.camera import CameraLook, render
 from training.world.classes import WORLD_ID
 from training.world.image_statistics import image_statistics
-from training.world.mesh import box, merge
+from training.world.materials import Palette
+from training.world.mesh import box, merge, quads
 from training.world.record import record
 from training.world.scene import Actor, Material, Scene, Texture
 from training.world.sensors import SensorRig, hdl64, kitti_rig, nuscenes_rig
 from training.world.settings import TEST
 from training.world.sky import Weather
 from training.world.sweep import PixelTruth, SyntheticSweep
+from training.world.vehicles import car
+from training.world.windows import paint_windows
 
 LOOKING_ALONG_X = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], float)
 SUNNY = CameraLook(shot_noise=0.0, read_noise=0.0, weather=Weather(sun=0.8))
@@ -287,6 +291,67 @@ def test_textures_stick_to_what_moves() -> None:
     assert patch.std() > 2
     assert np.abs(after[40:60, 70:100] - patch).mean() < 0.2 * patch.std() + 1
     assert np.abs(after[40:60, 90:120] - patch).mean() > 0.5 * patch.std()
+
+
+@pytest.mark.parametrize('down', [-1.0, 1.0])
+def test_a_picture_of_nothing_but_sky_or_ground_is_a_picture(down: float) -> None:
+    T = np.diag([1.0, down, down, 1.0])  # looking straight up, or straight down
+    T[:3, 3] = 40, 0, 5
+    image, truth = take(yard((0, 1, 1)), T=T)
+    assert image.shape == (100, 200, 3)
+    assert (truth.class_id == (0 if down > 0 else WORLD_ID['road'])).all()
+
+
+def test_a_street_in_its_own_shade_is_a_picture() -> None:
+    image, _ = take(yard((0, 0, -1)))
+    assert image.std() > 0
+
+
+def test_a_car_looks_the_same_wherever_it_is_parked() -> None:
+    palette = Palette(np.random.default_rng(3))
+    mesh, _ = car(np.random.default_rng(4), palette, 'sedan')
+    rubber = np.array([m.texture is Texture.TYRE for m in palette.list])
+    plain = box((-99, -99, -1), (99, 99, 0), palette.surface('road'))
+    overcast = dataclasses.replace(SUNNY, vignetting=0.0, weather=Weather(sun=0.0, clouds=1.0, haze=0.0))
+    view, from_car = camera(400, 200, 220), np.eye(4)
+    from_car[:3, :3] = np.array([[-1, 0, 0], [0, 0, -1], [0, -1, 0]])  # from 4 m to its left
+    from_car[:3, 3] = 0.5, 4.0, 1.2
+    pictures = []
+    for x, yaw in ((0.0, 0.0), (23.37, 1.1)):
+        T = np.eye(4)
+        T[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
+        T[0, 3] = x
+        placed = mesh.transformed(T)
+        instance = np.repeat([0, 2], [len(plain.faces), len(placed.faces)])
+        scene = Scene(merge([plain, placed]), instance, palette.list, [], np.array([0, 0, 1.0]),
+                      {2: Body.of(mesh, rubber, T)})
+        image, truth = take(scene, look=overcast, view=view, T=T @ from_car)
+        pictures.append((image.astype(float), truth.instance_id == 2))
+    (first, mask), (second, other) = pictures
+    both = mask & other
+    assert both.sum() > 5000 and (mask != other).mean() < 0.005
+    rims = both & (np.abs(first - first.mean(2, keepdims=True)).max(2) < 30) & (first.mean(2) > 60)
+    assert rims.any()
+    difference = np.abs(first - second)[both]
+    assert np.quantile(difference, 0.9) < 0.15 * first[both].std()
+
+
+def test_panes_of_buildings_have_bars_that_are_no_glass() -> None:
+    mesh = quads(np.array([[[0, 0, 0], [2.0, 0, 0], [2.0, 0, 1.5], [0, 0, 1.5]]]), 0)
+    u, v = np.meshgrid(np.linspace(0.005, 1.995, 200), np.linspace(0.005, 1.495, 150))
+    place = np.stack([u.ravel(), np.zeros(u.size), v.ravel()], 1).astype(np.float32)
+    face = np.where(u.ravel() / 2 > v.ravel() / 1.5, 0, 1)  # below and above the diagonal
+    albedo, pixel = np.full((u.size, 3), 0.05, np.float32), np.full(u.size, 0.002, np.float32)
+    glass = paint_windows(albedo, mesh, face, place, pixel, np.full(u.size, 0.1, np.float32)).reshape(u.shape)
+    assert glass[:, [0, 99, 100, 199]].max() == 0 and glass[[0, -1]].max() == 0  # rim, and the mullion in the middle
+    assert glass[40, 50] == 1 and 0.6 < glass.mean() < 0.9
+    assert albedo.reshape(150, 200, 3)[:, 0].min() > 0.6
+
+
+def test_looks_that_make_no_picture_are_refused() -> None:
+    for wrong in ({'exposure': 0.0}, {'gamma': -1.0}, {'blur': float('nan')}, {'read_noise': -0.1}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            dataclasses.replace(CameraLook(), **wrong)
 
 
 def test_a_projection_that_no_camera_has_is_refused() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from sam2amml_core.errors import InputError
 from training.world.sky import Weather
 
 F = np.float32
@@ -38,6 +39,16 @@ class CameraLook:
     shot_noise: float = 0.006
     read_noise: float = 0.001
     weather: Weather = field(default_factory=Weather)
+
+    def __post_init__(self) -> None:
+        for name in ('exposure', 'gamma'):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise InputError(f'camera look: {name} is {value}; give a number above 0')
+        for name in ('blur', 'vignetting', 'shot_noise', 'read_noise', 'saturation'):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise InputError(f'camera look: {name} is {value}; give 0 or more')
 
     @staticmethod
     def draw(rng: np.random.Generator, exposure: float = 1.0) -> CameraLook:

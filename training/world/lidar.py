@@ -85,7 +85,7 @@ def sweep(
     azimuth = np.pi - 2 * np.pi * share[None, :] + unit.azimuth_offset[:, None]
     ce = np.cos(unit.elevation)[:, None]
     direction = np.stack([ce * np.cos(azimuth), ce * np.sin(azimuth),
-                          np.broadcast_to(np.sin(unit.elevation)[:, None], (beams, columns))], -1)  # fmt: skip
+                          np.broadcast_to(np.sin(unit.elevation)[:, None], (beams, columns))], -1)
     direction += rng.normal(0, 0.0002, direction.shape).astype(np.float32)
     ring = np.broadcast_to(np.arange(beams - 1, -1, -1, dtype=np.uint16)[:, None], (beams, columns))
     when = np.broadcast_to(share[None, :], (beams, columns))
@@ -151,6 +151,7 @@ def _through_leaves(
             (hits.instance, behind.instance),
             (hits.normal, behind.normal),
             (hits.local, behind.local),
+            (hits.face, behind.face),
         ):
             mine[rows] = theirs
     return hits

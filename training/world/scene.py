@@ -57,6 +57,7 @@ class Hits:
     normal    float32 [R, 3], unit, world frame, turned towards the ray's origin
     local     float32 [R, 3], hit position in the hit object's own frame (world frame for the static scene): textures
               stick to moving objects
+    face      int32 [R], triangle of the scene's ``static_mesh``; -1 = nothing or something moving
     """
 
     distance: np.ndarray
@@ -64,6 +65,7 @@ class Hits:
     instance: np.ndarray
     normal: np.ndarray
     local: np.ndarray
+    face: np.ndarray
 
 
 class _Traced:
@@ -82,6 +84,8 @@ class _Traced:
 
     def blocks(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """bool [R]: whether anything is hit at all."""
+        if len(origins) == 0:
+            return np.zeros(0, bool)
         return self._embree.run(origins, directions, query='OCCLUDED') == 0
 
 
@@ -157,7 +161,8 @@ class Scene:
         """
         if len(directions) == 0:
             empty = np.zeros((0, 3), np.float32)
-            return Hits(empty[:, 0], np.zeros(0, np.int32), np.zeros(0, np.uint16), empty, empty)
+            return Hits(empty[:, 0], np.zeros(0, np.int32), np.zeros(0, np.uint16), empty, empty,
+                        np.zeros(0, np.int32))
         if len(origins) == 1:
             origins = np.broadcast_to(origins[0], directions.shape)
         distance, face, normal = self._static.run(np.ascontiguousarray(origins), directions)
@@ -173,12 +178,12 @@ class Scene:
         for actor in self.actors:
             if axis is not None and spread > 0 and _beside(actor, t, origins[0], axis, spread):
                 continue
-            self._cast_at(actor, origins, directions, t, drift, distance, material, instance, normal, local)
+            self._cast_at(actor, origins, directions, t, drift, distance, material, instance, normal, local, face)
         normal /= np.maximum(_norm(normal), 1e-12)[:, None]
         away = np.einsum('ij,ij->i', normal, directions) > 0
         normal[away] *= -1
         return Hits(
-            distance.astype(np.float32), material, instance, normal.astype(np.float32), local.astype(np.float32)
+            distance.astype(np.float32), material, instance, normal.astype(np.float32), local.astype(np.float32), face
         )
 
     def shaded(self, origins: np.ndarray, direction: np.ndarray, t: float) -> np.ndarray:
@@ -231,6 +236,7 @@ class Scene:
         instance: np.ndarray,
         normal: np.ndarray,
         local: np.ndarray,
+        static_face: np.ndarray,
     ) -> None:
         """Cast the rays that may meet ``actor`` and take over where it is nearer."""
         middle = float(np.mean(t))
@@ -258,4 +264,5 @@ class Scene:
         material[rows] = actor.traced.mesh.material[face]
         instance[rows] = actor.instance
         normal[rows] = inner[closer] @ rotation.T
+        static_face[rows] = -1
         local[rows] = o + found[closer][:, None] * d

@@ -12,6 +12,7 @@ from training.world.scene import Hits, Scene, Texture
 from training.world.sky import Weather, horizon, sky
 from training.world.textures import Spots, tint
 from training.world.vehicle_details import paint_car, paint_wheels
+from training.world.windows import paint_windows
 
 F = np.float32
 _GLOSS = {Texture.PAINT: 0.05, Texture.WINDOW: 0.06}  # reflectance square on
@@ -79,11 +80,13 @@ def _surfaces(
     pixel = distance * F(pixel_angle)
     _texture(scene, facing, local, material, cosine, pixel, ends, albedo)
     _details(scene, table, hits.instance[rows], facing, local, material, pixel, ends, albedo)
+    glass = _panes(scene, hits.face[rows], material, position, pixel, cosine, ends, albedo)
     light, sunny = irradiance(scene, normal, material, position, open_sky, t, weather)
     albedo *= light
     for texture, gloss in _GLOSS.items():
         part = slice(ends[texture], ends[texture + 1])
-        _reflect(scene, gloss, normal[part], direction[part], cosine[part], sunny[part], weather, albedo[part])
+        smooth = glass if texture is Texture.WINDOW else np.ones((), np.float32)
+        _reflect(scene, gloss, smooth, normal[part], direction[part], cosine[part], sunny[part], weather, albedo[part])
     if weather.haze > 0:
         veil = 1 - np.exp(distance * F(-weather.haze))
         air = weather.sunlight() * F(0.45) + weather.skylight() * F(0.8)
@@ -151,9 +154,37 @@ def _details(
         albedo[chosen] = drawn
 
 
+def _panes(
+    scene: Scene,
+    face: np.ndarray,
+    material: np.ndarray,
+    position: np.ndarray,
+    pixel: np.ndarray,
+    cosine: np.ndarray,
+    ends: np.ndarray,
+    albedo: np.ndarray,
+) -> np.ndarray:
+    """Draw the windows of buildings; returns how much of each spot with texture WINDOW is glass."""
+    rows = np.arange(ends[Texture.WINDOW], ends[Texture.WINDOW + 1])
+    glass = np.ones(len(rows), np.float32)
+    classes = np.array([m.class_id for m in scene.materials], np.uint8)
+    built = np.flatnonzero(classes[material[rows]] == WORLD_ID['building'])
+    if len(built):
+        rows = rows[built]
+        wide = pixel[rows] / np.maximum(np.abs(cosine[rows]), F(0.1))
+        own = material[rows]
+        drawn = albedo[rows]
+        glass[built] = paint_windows(
+            drawn, scene.static_mesh, face[rows], position[rows], wide, cell_random(own, own, 23)
+        )
+        albedo[rows] = drawn
+    return glass
+
+
 def _reflect(
     scene: Scene,
     gloss: float,
+    smooth: np.ndarray,
     normal: np.ndarray,
     direction: np.ndarray,
     cosine: np.ndarray,
@@ -163,11 +194,12 @@ def _reflect(
 ) -> None:
     """Add what a glossy surface mirrors to ``color`` [N, 3], by Schlick's approximation of Fresnel's law.
 
-    ``gloss`` is its reflectance square on, ``cosine`` [N] that between the ray back and the normal.
+    ``gloss`` is its reflectance square on, ``smooth`` [N] or [] the share of it that mirrors, ``cosine`` [N] that
+    between the ray back and the normal.
     """
     if not len(color):
         return
-    share = gloss + F(1 - gloss) * (1 - np.clip(cosine, 0, 1)) ** 5
+    share = smooth * (gloss + F(1 - gloss) * (1 - np.clip(cosine, 0, 1)) ** 5)
     mirrored = direction + (2 * cosine)[:, None] * normal
     around = sky(mirrored, scene.sun_direction, weather, clouds=False)
     bearing = np.floor(np.arctan2(mirrored[:, 1], mirrored[:, 0]) * F(9))

@@ -133,13 +133,10 @@ def _brick(s: Spots) -> np.ndarray:
 
 
 def _window(s: Spots) -> np.ndarray:
-    """What is behind the pane: dark rooms, curtains, blinds."""
+    """What is dimly seen through a pane: dark rooms and seats."""
     room = s.class_id == WORLD_ID['building']
-    noise = lookup(s.across + s.variety * F(97), s.up * F(0.7), 14.0) * (F(0.2) + F(0.8) * room)[:, None]
-    curtain = np.clip((noise[:, SOFT] - F(0.55)) * F(5), 0, 1)
-    folds = F(1) + F(0.25) * np.sin(s.across * F(55)) * s.grid_fade(0.06)
-    inside = F(0.3) + F(0.4) * room + F(0.3) * noise[:, ROUGH]
-    return _colored(inside + curtain * folds * F(4.5), F(0.06) * curtain)
+    noise = lookup(s.across + s.variety * F(97), s.up * F(0.7), 14.0)
+    return _gray(F(0.35) + F(0.4) * room + (F(0.07) + F(0.2) * room) * noise[:, ROUGH])
 
 
 def _leaves(s: Spots) -> np.ndarray:
