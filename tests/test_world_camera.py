@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -349,7 +350,8 @@ def test_panes_of_buildings_have_bars_that_are_no_glass() -> None:
 
 
 def test_looks_that_make_no_picture_are_refused() -> None:
-    for wrong in ({'exposure': 0.0}, {'gamma': -1.0}, {'blur': float('nan')}, {'read_noise': -0.1}):
+    looks: list[dict[str, Any]] = [{'exposure': 0.0}, {'gamma': -1.0}, {'blur': float('nan')}, {'read_noise': -0.1}]
+    for wrong in looks:
         with pytest.raises(InputError, match=next(iter(wrong))):
             dataclasses.replace(CameraLook(), **wrong)
 
