@@ -29,8 +29,8 @@ from training.world.sensors import hdl32, hdl64
 MARK = '<!-- tables -->'
 """What follows this line in the Markdown file is replaced."""
 
-SHOWN = 3
-"""Sweeps of a source on a contact sheet."""
+SWEEPS_SHOWN, IMAGES_SHOWN = 3, 6
+"""Of each source, on a contact sheet."""
 
 _SPECS = {64: hdl64, 32: hdl32}
 _RIGS = {64: 'KITTI', 32: 'nuScenes'}
@@ -80,14 +80,20 @@ def write_markdown(path: Path, report: Report) -> None:
 
 
 def _write_sheets(folder: Path, beams: int, sources: Sequence[Source], seen: Sequence[Source]) -> None:
-    shown = [(f'{s.name} {i}', sweep) for s in sources for i, sweep in enumerate(s.sweeps[::4][:SHOWN])
-             if s.whole or beams == 32]
+    shown = [(f'{s.name}: {i}', s.sweeps[i]) for s in sources if s.whole or beams == 32
+             for i in _spread(len(s.sweeps), SWEEPS_SHOWN)]
     pictures = {f'lidar{beams}': lidar_sheet(shown, beams),
-                f'images_{_RIGS[beams].lower()}': image_sheet([(s.name, s.images[:6]) for s in seen])}
+                f'images_{_RIGS[beams].lower()}': image_sheet(
+                    [(s.name, [s.images[i] for i in _spread(len(s.images), IMAGES_SHOWN)]) for s in seen])}
     for name, picture in pictures.items():
         path = folder / f'{name}.png'
         if not cv2.imwrite(str(path), picture):
             raise InputError(f'cannot write {path}; choose another output folder')
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Up to ``wanted`` different positions among ``count``, from the first to the last."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, wanted)})
 
 
 def _rows(columns: dict[str, dict[str, Summary]]) -> list[tuple[str, list[str], str]]:

@@ -80,13 +80,16 @@ def _kitti(data: Path) -> Iterator[Source]:
         label = SEMANTIC_KITTI.raw_to_train[read_label(sweep.with_suffix('.label'), len(cloud)) & 0xFFFF]
         labelled.sweeps.append(measured(cloud, spec, label, names))
     yield labelled
-    clip = Source('KITTI clip, 000000', True)
-    files = [*sorted((data / 'kitti_clip' / 'velodyne').glob('*.bin')), data / 'kitti_000000' / 'velodyne.bin']
-    clip.sweeps = [measured(read_cloud(file), spec) for file in files if file.is_file()]
-    pictures = [*sorted((data / 'kitti_clip' / 'image_02').glob('*.png')),
-                *(data / name / 'image_2.png' for name in ('kitti_000000', 'kitti_000008'))]
-    clip.images = [read_image(file) for file in pictures if file.is_file()]
+    clip = Source('KITTI clip', True)
+    clip.sweeps = [measured(read_cloud(file), spec) for file in sorted((data / 'kitti_clip/velodyne').glob('*.bin'))]
+    clip.images = [read_image(file) for file in sorted((data / 'kitti_clip' / 'image_02').glob('*.png'))]
     yield clip
+    single = Source('KITTI 000000, 000008', True)  # the sweep of the second is cut to the camera's view
+    if (data / 'kitti_000000' / 'velodyne.bin').is_file():
+        single.sweeps.append(measured(read_cloud(data / 'kitti_000000' / 'velodyne.bin'), spec))
+    pictures = [data / name / 'image_2.png' for name in ('kitti_000000', 'kitti_000008')]
+    single.images = [read_image(file) for file in pictures if file.is_file()]
+    yield single
     cut = Source('SemanticKITTI range images', True, whole=False)
     if (data / KITTI_IMAGES).is_file():
         cut.sweeps = [measured(c, spec, label, names) for c, label in range_image_sweeps(data / KITTI_IMAGES, 1.0)]
