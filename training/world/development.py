@@ -55,8 +55,8 @@ class CameraLook:
         """Some camera on some day."""
         warm, green = rng.normal(0, 0.03), rng.normal(0, 0.01)
         return CameraLook(
-            exposure, (float(1 + warm), float(1 + green), float(1 - warm)), float(rng.uniform(0.9, 1.45)),
-            float(rng.uniform(0.95, 1.9)), float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.02, 0.25)),
+            exposure, (float(1 + warm), float(1 + green), float(1 - warm)), float(rng.uniform(0.8, 1.45)),
+            float(rng.uniform(0.95, 2.2)), float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.02, 0.25)),
             float(rng.uniform(0.002, 0.008)), float(rng.uniform(0.0005, 0.002)), Weather.draw(rng),
         )
 
