@@ -7,7 +7,7 @@ PACKAGING := setup.py setup.cfg pyproject.toml constraints.txt
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench colcon train-street64 train-street32 venv venv-dev clean
+.PHONY: help demo test lint bench faults colcon train-street64 train-street32 venv venv-dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,9 @@ lint: .venv-dev/.ready ## ruff and mypy
 
 bench: .venv-dev/.ready ## run the benchmarks; results in out/bench.json
 	$(DEV) benchmarks/run_all.py
+
+faults: .venv/.ready ## break sensors, clocks and the node on purpose; results in out/faults.json
+	$(DEMO) -m sam2amml_ros.faults
 
 colcon: .venv-dev/.ready ## build with colcon and check that ROS finds everything
 	$(DEV) tests/colcon_install.py out/colcon

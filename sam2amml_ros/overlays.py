@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from time import monotonic
 
@@ -75,3 +76,6 @@ def publish_overlays(overlays: tuple[OverlayPublisher, ...], match: Match[bytes,
             publisher.publish(match.images[name], cloud, labels, colors, compensated)
         except InputError as error:
             dropped(f'overlay of {name}', str(error))
+        except Exception as error:  # the sweep is labelled and published: a picture must not count as its loss
+            detail = ''.join(traceback.format_exception(error)).strip()
+            dropped(f'overlay of {name}', f'unexpected error, please report it: {detail}')

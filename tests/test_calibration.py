@@ -134,6 +134,12 @@ def test_uncalibrated_camera_info_is_named() -> None:
         camera_from_info(info(k=[0.0] * 9), OPTICAL_FROM_BODY, 'front')
 
 
+def test_a_matrix_that_no_camera_has_is_named() -> None:
+    for k in ([700, 0, 320, 5, 700, 240, 0, 0, 1], [700, 0, 320, 0, 700, 240, 0, 0, 0], [700.0, np.nan] + [0.0] * 7):
+        with pytest.raises(InputError, match='camera front: CameraInfo'):
+            camera_from_info(info(k=k), OPTICAL_FROM_BODY, 'front')
+
+
 def test_binning_and_region_of_interest_shift_the_projection() -> None:
     region = SimpleNamespace(x_offset=100, y_offset=40, width=400, height=300)
     camera = camera_from_info(info(roi=region, binning_x=2, binning_y=2), OPTICAL_FROM_BODY, 'c')

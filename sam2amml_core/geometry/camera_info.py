@@ -38,6 +38,9 @@ def camera_from_info(info: Any, T_camera_lidar: np.ndarray, name: str, rectified
     else:
         projection = np.hstack((k.reshape(3, 3), np.zeros((3, 1))))
         lens = make_distortion(name, str(getattr(info, 'distortion_model', '')), d)
+    if np.abs(projection[1:, 0]).max() > 0 or np.abs(projection[2, 1:3] - (0, 1)).max() > 0:
+        raise InputError(f'camera {name}: CameraInfo matrix {np.round(projection[:, :3], 4).tolist()} is no camera '
+                         'matrix (its lower left must be 0, its last row 0 0 1); calibrate it again')
     if not (np.isfinite(projection).all() and projection[0, 0] > 0 and projection[1, 1] > 0):
         raise InputError(f'camera {name}: CameraInfo focal lengths are {projection[0, 0]:g} and {projection[1, 1]:g}; '
                          'calibrate it again')
