@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ FIELDS = {'case', 'sweeps_in', 'labelled', 'lost', 'destroyed_by_the_case', 'rec
           'latency_p99_ms'}
 
 
-def case(name: str, **changes: object) -> Case:
+def case(name: str, **changes: Any) -> Case:
     return replace(next(c for c in CASES if name in c.name), **changes)
 
 

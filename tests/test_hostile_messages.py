@@ -30,7 +30,7 @@ CLOUDS, IMAGES, CAMERAS, BYTES = 4000, 3000, 2000, 1000
 FLAT_MB = 8
 """Memory may grow by this over 10,000 messages, read again and again."""
 
-LIMITS = {'deadline': None, 'suppress_health_check': list(HealthCheck), 'database': None}
+LIMITS: dict[str, Any] = {'deadline': None, 'suppress_health_check': list(HealthCheck), 'database': None}
 SIZES = st.one_of(st.integers(0, 40), st.sampled_from([0, 1, 2, 65535, 2**31 - 1, 2**31, 2**32 - 1]))
 STEPS = st.one_of(st.integers(0, 64), st.sampled_from([0, 16, 32, 2**31, 2**32 - 1]))
 NUMBERS = st.one_of(st.floats(width=64), st.sampled_from([0.0, 1.0, 1e-300, 1e300, -1.0, 400.0]))

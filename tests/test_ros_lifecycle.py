@@ -93,7 +93,7 @@ def run(domain: int, peer: Peer, bundle: Path) -> Iterator[Callable[..., Segment
 
 
 def call(peer: Peer, kind: Any, name: str, request: Any) -> Any:
-    client = peer.node.create_client(kind, name)
+    client: Any = peer.node.create_client(kind, name)
     peer.until(client.service_is_ready, f'service {name}')
     future = client.call_async(request)
     peer.until(future.done, f'an answer of {name}')
