@@ -1,6 +1,7 @@
 """Run fault cases against the node, print a table and write ``out/faults.json``.
 
-``python -m sam2amml_ros.faults``, or ``--only overload`` for cases whose name holds a word.
+``python -m sam2amml_ros.faults``, or ``--only overload`` for cases whose name holds a word; ``--soak 10`` lets the node
+run for ten minutes instead and prints its memory and latency minute by minute.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ DISCOVERY_S = 0.15
 SILENCE_S = 3.0
 
 
-def run_case(case: Case, model: str, domain: int, folder: Path) -> dict:
+Watch = Callable[[int, Peer, NodeUnderTest], None]
+"""Called with the number of each sweep before it is sent."""
+
+
+def run_case(case: Case, model: str, domain: int, folder: Path, watch: Watch | None = None) -> dict:
     """One case with a node of its own. Raises Sam2AmmlError when the node does not come up."""
     cameras = ', '.join(f"'{name}'" for name in case.cameras or ('',))
     parameters = {'model': model, 'threads': '1', 'overlay_rate': '5.0', 'camera_names': f'[{cameras}]',
@@ -58,7 +63,7 @@ def run_case(case: Case, model: str, domain: int, folder: Path) -> dict:
         memory = node.resident_mb()
         first_drops = peer.counted_drops
         peer.begin()
-        killed = _drive(case, peer, node)
+        killed = _drive(case, peer, node, watch)
         _settle(peer)
         alive = node.alive
         return _result(case, peer, alive, peer.counted_drops - first_drops, killed,
@@ -81,7 +86,7 @@ def _warm_up(peer: Peer) -> None:
     peer.spin(time.monotonic() + 0.3)
 
 
-def _drive(case: Case, peer: Peer, node: NodeUnderTest) -> range:
+def _drive(case: Case, peer: Peer, node: NodeUnderTest, watch: Watch | None) -> range:
     """Play the case; returns the sweeps that a kill took with it."""
     killed_at, back_at, found_at, found = None, None, None, peer.readers_found
     start = time.monotonic() + 0.2
@@ -102,6 +107,8 @@ def _drive(case: Case, peer: Peer, node: NodeUnderTest) -> range:
                 found_at = seconds
             if seconds >= found_at + DISCOVERY_S:
                 back_at = number
+        if watch is not None:
+            watch(number, peer, node)
         message = case.cloud(number, case.stamp_ns(number * PERIOD_S))
         if message is not None:
             peer.send_cloud(message)
@@ -171,16 +178,34 @@ def _blocked_consumer(domain: int) -> Callable[[], None]:
     return close
 
 
+def soak(minutes: float, model: str, folder: Path, console: Console) -> int:
+    """The node with two cameras for a long time; 0 when it lost nothing."""
+    def report(number: int, peer: Peer, node: NodeUnderTest) -> None:
+        if number and number % 600 == 0:
+            times = [1e3 * (peer.heard_at[n] - peer.sent_at[n]) for n in range(number - 600, number) if n in peer.heard_at]
+            p50, p99 = np.percentile(times, [50, 99]) if times else (np.nan, np.nan)
+            console.print(f'minute {number // 600}: {len(times)} of 600 labelled, median {p50:.1f} ms, p99 {p99:.1f} ms, '
+                          f'{node.resident_mb():.1f} MB resident', highlight=False)
+
+    case = Case('soak', sweeps=round(600 * minutes) + 1)
+    result = run_case(case, model, 1 + os.getpid() % 101, folder, report)
+    console.print(json.dumps(result), highlight=False)
+    return 0 if result['lost'] == 0 and result['node_alive'] else 1
+
+
 def main() -> int:
     """Parse arguments, run, print; 0 when no case lost a sweep or brought the node down."""
     parser = argparse.ArgumentParser(description='Faults on purpose, against the real node over real DDS.')
     parser.add_argument('--only', default='', help='cases whose name holds this')
     parser.add_argument('--model', default='street32')
+    parser.add_argument('--soak', type=float, default=0, help='minutes')
     parser.add_argument('--output', type=Path, default=Path('out/faults.json'))
     options = parser.parse_args()
     console = Console()
     logs = options.output.parent / 'faults_logs'
     logs.mkdir(parents=True, exist_ok=True)
+    if options.soak:
+        return soak(options.soak, options.model, logs, console)
     table = Table(title='faults')
     columns = ('case', 'sweeps_in', 'labelled', 'lost', 'destroyed_by_the_case', 'recovered_after_sweeps', 'node_alive',
                'latency_median_ms', 'latency_p99_ms')
