@@ -83,14 +83,20 @@ def synchronisation(node: str, hardware: str, state: str, counts: Mapping[str, i
     return status(f'{node}: synchronisation', level, message, hardware, values)
 
 
-def processing(node: str, hardware: str, limit_ms: float, dropped: Mapping[str, int], summary: Summary
+def processing(node: str, hardware: str, limit_ms: float, dropped: Mapping[str, int], new: int, summary: Summary
                ) -> DiagnosticStatus:
-    """Times against the limit, and what was dropped and why."""
+    """Times against the limit, and what was dropped and why; ``new``: sweeps dropped since the last report."""
     in_range = summary.last_ms is None or summary.last_ms <= limit_ms
     enduring = summary.late_in_a_row >= LATE_IN_A_ROW
-    level = ERROR if enduring else OK if in_range else WARN
-    message = ('in time' if in_range else f'the last sweep took {summary.last_ms:.0f} ms, over {limit_ms:g} ms; '
-               'give the engine more threads or use a smaller model')
+    level = ERROR if enduring else OK if in_range and not new else WARN
+    if not in_range:
+        message = (f'the last sweep took {summary.last_ms:.0f} ms, over {limit_ms:g} ms; '
+                   'give the engine more threads or use a smaller model')
+    elif new:
+        reason = summary.reasons.get('sweep', 'newer ones came first; use more threads or a smaller model')
+        message = f'{new} sweeps were not labelled since the last report: {reason}'
+    else:
+        message = 'in time'
     values: dict[str, object] = {
         'is_processing_time_ms_in_expected_range': in_range, 'processing_time_ms': summary.last_ms,
         'processing_time_ms/median': summary.median_ms, 'processing_time_ms/p99': summary.p99_ms,

@@ -169,10 +169,27 @@ def checked(values: dict[str, Any]) -> NodeParameters:
     if unknown:
         raise InputError(f'parameter cameras_off has {", ".join(unknown)}, no camera of camera_names '
                          f'({", ".join(names) or "none"})')
+    if result.cameras_off and result.sync_policy != 'lidar_led':
+        raise InputError('parameter cameras_off needs sync_policy lidar_led; the others need all cameras')
     if len(result.camera_offsets_ms) not in (0, 1, len(names)):
         raise InputError(f'parameter camera_offsets_ms has {len(result.camera_offsets_ms)} values for {len(names)} '
                          'cameras; give one for each, in the order of camera_names, or one for all')
     return result
+
+
+def after_change(node: Node, changes: dict[str, Any], state: str) -> NodeParameters | None:
+    """What the parameters would be after a change; None while the node is unconfigured, or if none of ours is changed.
+
+    Raises InputError for a value that is not allowed, or one that may not change in this lifecycle state.
+    """
+    ours = {name: value for name, value in changes.items() if name in BY_NAME}
+    for name, value in ours.items():
+        BY_NAME[name].check(value)
+        if state != 'unconfigured' and not BY_NAME[name].dynamic:
+            raise InputError(f'parameter {name} can be set only while the node is unconfigured; it is {state}')
+    if state == 'unconfigured' or not ours:
+        return None
+    return checked({name: ours.get(name, node.get_parameter(name).value) for name in BY_NAME})
 
 
 def table() -> str:

@@ -20,6 +20,8 @@ from sam2amml_core.errors import Sam2AmmlError
 MALLOC_OPTIONS = ((-3, 32 << 20), (-1, 256 << 20), (-2, 64 << 20), (-8, 1))
 """Of glibc's mallopt: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD in bytes; M_ARENA_MAX, one heap for all threads."""
 
+WAKE_UP_S = 1.0
+
 
 def run_node(make: Callable[[], Node], args: list[str] | None = None, work: Callable[[Any], int] | None = None) -> int:
     """Make a node and spin it, or run ``work(node)``, until shutdown; returns the exit status.
@@ -76,10 +78,12 @@ def resident_mb() -> float | None:
 
 
 def _spin(node: Node) -> int:
+    """Until shutdown. Looks up once a second: a signal that comes just before the executor waits does not wake it."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        executor.spin()
+        while rclpy.ok():
+            executor.spin_once(timeout_sec=WAKE_UP_S)
     finally:
         executor.shutdown()
     return 0

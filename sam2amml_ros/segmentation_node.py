@@ -39,7 +39,7 @@ from sam2amml_ros.label_rules import class_mask, confident
 from sam2amml_ros.lifecycle import ManagedNode
 from sam2amml_ros.outputs import Outputs
 from sam2amml_ros.overlays import OverlayPublisher, publish_overlays
-from sam2amml_ros.parameters import BY_NAME, NodeParameters, checked, declare, read
+from sam2amml_ros.parameters import BY_NAME, NodeParameters, after_change, declare, read
 from sam2amml_ros.process import resident_mb, run_node
 from sam2amml_ros.status import NodeStatus
 from sam2amml_ros.sweep_input import SweepInput
@@ -68,6 +68,7 @@ class SegmentationNode(ManagedNode):
         self._worker: LatestWorker[Match[bytes, bytes]] | None = None
         self._cameras: tuple[CameraInput, ...] = ()
         self._lidar_frame = ''
+        self._reported = 0
 
     @property
     def dropped(self) -> int:
@@ -220,19 +221,10 @@ class SegmentationNode(ManagedNode):
 
     def _check_change(self, changes: list[Any]) -> SetParametersResult:
         """Refuse what is not allowed, or not now, with the reason."""
-        ours = {change.name: change.value for change in changes if change.name in BY_NAME}
-        free = self.state == 'unconfigured'
         try:
-            for name, value in ours.items():
-                BY_NAME[name].check(value)
-                if not free and not BY_NAME[name].dynamic:
-                    raise InputError(f'parameter {name} can be set only while the node is unconfigured; '
-                                     f'it is {self.state}')
-            if not free and ours and self._segmenter is not None:
-                settings = checked({name: ours.get(name, self.get_parameter(name).value) for name in BY_NAME})
+            settings = after_change(self, {change.name: change.value for change in changes}, self.state)
+            if settings is not None and self._segmenter is not None:
                 class_mask(settings.filtered_classes, self._segmenter.bundle.schema.names)
-                if settings.cameras_off and settings.sync_policy != 'lidar_led':
-                    raise InputError('parameter cameras_off needs sync_policy lidar_led; the others need all cameras')
         except InputError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -268,10 +260,11 @@ class SegmentationNode(ManagedNode):
                 problems.append((camera.name, ''))
             except InputError as error:
                 problems.append((camera.name, str(error)))
+        new, self._reported = max(0, self.dropped - self._reported), self.dropped
         dropped = {**self._drops.counts, 'too_slow': self._worker.dropped if self._worker else 0}
         return [
             diagnostics.synchronisation(name, model, state, counts, cameras, summary),
-            diagnostics.processing(name, model, settings.max_processing_ms, dropped, summary),
+            diagnostics.processing(name, model, settings.max_processing_ms, dropped, new, summary),
             diagnostics.calibration(name, model, problems if self._lidar_frame else [], summary.fused_by),
             diagnostics.status(f'{name}: engine', diagnostics.OK, segmenter.engine.name, model, {
                 'model': str(segmenter.bundle.path), 'engine': segmenter.engine.name, 'why': segmenter.engine.reason,

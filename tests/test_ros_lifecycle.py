@@ -6,6 +6,7 @@ import gc
 import json
 import threading
 import weakref
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from nav_msgs.msg import Odometry
 from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy
 from ros_peer import Peer, cloud_message, new_domain
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 from test_ros_node import PLAIN, camera_messages, points
@@ -259,8 +261,8 @@ class Diagnostics:
 
     def __call__(self, kind: str) -> tuple[bytes, str, dict[str, str]]:
         status: DiagnosticStatus
-        for array in reversed(self._heard):
-            for status in array.status:
+        for heard in reversed(self._heard):
+            for status in heard.status:
                 if status.name == f'segmentation_node: {kind}':
                     return status.level, status.message, {pair.key: pair.value for pair in status.values}
         return b'', '', {}
@@ -308,6 +310,8 @@ def test_diagnostics_tell_the_mode_calibration_engine_and_drops_even_while_ros_t
     peer.until(lambda: 'reason/sweep' in said('processing')[2], 'a drop', lambda: peer.publish(INPUT, empty))
     assert 'cloud is empty' in said('processing')[2]['reason/sweep']
     assert int(said('processing')[2]['dropped/sweep']) > 0
+    peer.until(lambda: said('processing')[0] == DiagnosticStatus.WARN, 'a warning', lambda: peer.publish(INPUT, empty))
+    assert 'sweeps were not labelled since the last report: cloud is empty' in said('processing')[1]
 
 
 def test_an_uncalibrated_camera_and_a_body_frame_are_named_with_the_remedy(
@@ -359,6 +363,30 @@ def test_odometry_brings_points_to_the_time_of_the_image(peer: Peer, run: Callab
 
     peer.until(lambda: overlays and said('calibration')[2].get('points_brought_to_images_by') == 'ego_motion',
                'ego motion', drive, 0.1)
+
+
+def test_the_quality_of_service_of_sensors_can_be_overridden(peer: Peer, run: Callable[..., SegmentationNode]) -> None:
+    cameras = {'camera_names': ['front'], 'image_transport': 'compressed'}
+    image = f'{NODE}/input/front/image/compressed'
+    run(**cameras, **{f'qos_overrides.{INPUT}.subscription.reliability': 'reliable',
+                      f'qos_overrides.{INPUT}.subscription.depth': 1}).start()
+    peer.until(lambda: peer.node.count_subscribers(INPUT) and peer.node.count_subscribers(image), 'subscriptions')
+    assert peer.node.get_subscriptions_info_by_topic(INPUT)[0].qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    assert peer.node.get_subscriptions_info_by_topic(image)[0].qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_compressed_images_are_put_to_sweeps(peer: Peer, run: Callable[..., SegmentationNode]) -> None:
+    run(camera_names=['front'], image_transport='compressed').start()
+    said = Diagnostics(peer)
+
+    def drive() -> None:
+        message = cloud_message(points(), PLAIN, step=16)
+        image = CompressedImage(format='jpeg', data=array('B', b'never decoded unless somebody looks'))
+        image.header.stamp = message.header.stamp
+        peer.publish(f'{NODE}/input/front/image/compressed', image)
+        peer.publish(INPUT, message)
+
+    peer.until(lambda: said('synchronisation')[2].get('mode') == 'full', 'full', drive, 0.05)
 
 
 def test_the_table_of_parameters_in_the_documents_is_the_one_of_the_node() -> None:

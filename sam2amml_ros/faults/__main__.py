@@ -182,10 +182,11 @@ def soak(minutes: float, model: str, folder: Path, console: Console) -> int:
     """The node with two cameras for a long time; 0 when it lost nothing."""
     def report(number: int, peer: Peer, node: NodeUnderTest) -> None:
         if number and number % 600 == 0:
-            times = [1e3 * (peer.heard_at[n] - peer.sent_at[n]) for n in range(number - 600, number) if n in peer.heard_at]
+            labelled = [n for n in range(number - 600, number) if n in peer.heard_at]
+            times = [1e3 * (peer.heard_at[n] - peer.sent_at[n]) for n in labelled]
             p50, p99 = np.percentile(times, [50, 99]) if times else (np.nan, np.nan)
-            console.print(f'minute {number // 600}: {len(times)} of 600 labelled, median {p50:.1f} ms, p99 {p99:.1f} ms, '
-                          f'{node.resident_mb():.1f} MB resident', highlight=False)
+            console.print(f'minute {number // 600}: {len(times)} of 600 labelled so far, median {p50:.1f} ms, p99 '
+                          f'{p99:.1f} ms, {node.resident_mb():.1f} MB resident', highlight=False)
 
     case = Case('soak', sweeps=round(600 * minutes) + 1)
     result = run_case(case, model, 1 + os.getpid() % 101, folder, report)
