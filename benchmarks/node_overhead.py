@@ -75,7 +75,7 @@ def measure(model: str, cameras: int, sweeps: int, folder: Path) -> dict[str, np
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', default='street64')
-    parser.add_argument('--sweeps', type=int, default=60)
+    parser.add_argument('--sweeps', type=int, default=150)
     options = parser.parse_args()
     overhead = {}
     with tempfile.TemporaryDirectory() as folder:
