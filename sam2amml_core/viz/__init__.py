@@ -1,0 +1,7 @@
+"""Pictures of labelled sweeps: from above, over camera images, and as GIF or video."""
+
+from sam2amml_core.viz.bird_eye import bird_eye
+from sam2amml_core.viz.moving import write_gif, write_video
+from sam2amml_core.viz.overlay import overlay
+
+__all__ = ['bird_eye', 'overlay', 'write_gif', 'write_video']
