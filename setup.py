@@ -34,7 +34,7 @@ DEV = [*COLCON, 'hypothesis>=6.100', 'mypy>=1.15', 'pytest>=8', 'pytest-timeout>
 setup(
     name=NAME,
     version='0.1.0',
-    description='Labels every LiDAR point of a moving vehicle in real time, helped by cameras, and trains the networks.',
+    description='Labels every LiDAR point of a moving vehicle in real time, helped by cameras; trains the networks.',
     long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     author='sam2amml maintainers',

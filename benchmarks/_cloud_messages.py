@@ -21,7 +21,8 @@ def make_message(points: int) -> SimpleNamespace:
     random = np.random.default_rng(0)
     data = np.zeros((points, POINT_STEP), np.uint8)
     values = {'x': random.normal(0, 20, points), 'y': random.normal(0, 20, points), 'z': random.normal(-1, 1, points),
-              'intensity': random.random(points), 't': np.linspace(0, 1e8, points), 'ring': random.integers(0, 64, points)}
+              'intensity': random.random(points), 't': np.linspace(0, 1e8, points),
+              'ring': random.integers(0, 64, points)}
     values['x'][::100] = np.nan
     for name, offset, kind in FIELDS:
         column = np.ndarray(points, TYPES[kind], data, offset, (POINT_STEP,))

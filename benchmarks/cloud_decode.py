@@ -37,7 +37,8 @@ def main() -> None:
         np.testing.assert_allclose(getattr(cloud, name), values, rtol=1e-6, err_msg=name)
     mine = median_ms(lambda: decode(message), options.repeats)
     peer = median_ms(lambda: per_field(message), options.repeats)
-    print(f'{options.points} points of {message.point_step} bytes: ours {mine:.2f} ms, a copy of each field {peer:.2f} ms')
+    print(f'{options.points} points of {message.point_step} bytes: ours {mine:.2f} ms, '
+          f'a copy of each field {peer:.2f} ms')
     try:
         from sensor_msgs_py.point_cloud2 import read_points
 

@@ -17,7 +17,7 @@ from time import perf_counter
 import numpy as np
 
 from sam2amml_core.frame import Camera
-from sam2amml_core.geometry.projection import project
+from sam2amml_core.geometry.projection import Projection, project
 from sam2amml_core.geometry.transforms import invert, quaternion_to_matrix, transform
 
 ONE_THREAD = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
@@ -109,7 +109,7 @@ def main() -> None:
     xyz = make_sweep(options.points)
     projection = np.hstack((INTRINSIC, np.zeros((3, 1))))
 
-    def ours() -> object:
+    def ours() -> Projection:
         cameras = [Camera(f'camera{m}', WIDTH, HEIGHT, projection, invert(pose) @ invert(then) @ ego @ lidar)
                    for m, (then, pose) in enumerate(zip(later, poses, strict=True))]
         return project(xyz, cameras)

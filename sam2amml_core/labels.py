@@ -79,7 +79,7 @@ SEMANTIC_KITTI = _schema('semantic_kitti', (
     ('terrain', (150, 240, 80), {72: 'terrain'}),
     ('pole', (255, 240, 150), {80: 'pole'}),
     ('traffic-sign', (255, 0, 0), {81: 'traffic-sign'}),
-))  # fmt: skip
+))
 """SemanticKITTI's 19 evaluation classes; moving and standing objects share a class. Colours as in its tools."""
 
 NUSCENES = _schema('nuscenes', (
@@ -106,7 +106,7 @@ NUSCENES = _schema('nuscenes', (
     ('terrain', (112, 180, 60), {27: 'flat.terrain'}),
     ('manmade', (222, 184, 135), {28: 'static.manmade'}),
     ('vegetation', (0, 175, 0), {30: 'static.vegetation'}),
-))  # fmt: skip
+))
 """nuScenes lidarseg's 16 challenge classes; raw ids as the data use them (one page of its devkit lists others)."""
 
 COARSE_NAMES = ('road', 'sidewalk', 'building', 'pole', 'vegetation', 'person', 'two-wheeler', 'car', 'truck', 'bus',
@@ -118,7 +118,7 @@ _COARSE_OF = {
     'person': 'person', 'bicyclist': 'two-wheeler', 'motorcyclist': 'two-wheeler', 'road': 'road', 'parking': 'road',
     'sidewalk': 'sidewalk', 'building': 'building', 'fence': 'building', 'vegetation': 'vegetation',
     'trunk': 'vegetation', 'terrain': 'vegetation', 'pole': 'pole', 'traffic-sign': 'pole',
-}  # fmt: skip
+}
 
 SEMANTIC_KITTI_TO_COARSE = np.array(
     [COARSE_NAMES.index(_COARSE_OF.get(name, 'none')) for name in SEMANTIC_KITTI.names], np.uint8)

@@ -65,7 +65,8 @@ def make_sequence(folder: Path, options: DemoOptions) -> None:
     command = [sys.executable, '-m', 'training.cli', 'world-bag', str(folder), '--split', 'test',
                '--number', str(options.number), '--sweeps', str(options.sweeps), '--cameras', str(options.cameras)]
     if subprocess.run(command, check=False).returncode:
-        raise InputError(f'the street could not be recorded ({" ".join(command[2:])} failed); the message above says why')
+        raise InputError(f'the street could not be recorded ({" ".join(command[2:])} failed); '
+                         'the message above says why')
 
 
 def play(bag: Path, cameras: tuple[str, ...], sweeps: int, recording: Recording, logs: Path, options: DemoOptions,
@@ -106,7 +107,8 @@ def _results(log: Path, sweeps: int, player: subprocess.Popen, node: subprocess.
             done, last_change = count, time.monotonic()
             yield done
         if node.poll() is not None:
-            raise InputError(f'the segmentation node ended early; see {logs / "segmentation_node.log"}: {_last_line(logs)}')
+            raise InputError(f'the segmentation node ended early; see {logs / "segmentation_node.log"}: '
+                             f'{_last_line(logs)}')
         if player.poll():
             raise InputError(f'playback failed; see {logs / "playback_node.log"}')
         if player.poll() is not None and time.monotonic() - last_change > SILENCE_S:

@@ -115,7 +115,7 @@ class Peer:
 
     def until(self, condition: Callable[[], Any], what: str, again: Callable[[], None] | None = None,
               every_s: float = 0.3, deadline_s: float = DEADLINE_S) -> Any:
-        """Spin until the condition is true; call ``again`` now and every ``every_s`` meanwhile (best effort may lose)."""
+        """Spin until the condition is true; call ``again`` now and every ``every_s`` (best effort may lose)."""
         end = time.monotonic() + deadline_s
         due = 0.0
         while time.monotonic() < end:
@@ -153,8 +153,8 @@ def cloud_message(values: np.ndarray, fields: list[Field], step: int, height: in
     for field in fields if len(values) else ():
         grid = np.ndarray((height, width), order + TYPES[field.datatype], data, field.offset, (row_step, step))
         grid[...] = values[field.name].reshape(height, width)
-    message = PointCloud2(height=height, width=width, fields=point_fields(fields), is_bigendian=bigendian, point_step=step,
-                          row_step=row_step, data=byte_array(data), is_dense=False)
+    message = PointCloud2(height=height, width=width, fields=point_fields(fields), is_bigendian=bigendian,
+                          point_step=step, row_step=row_step, data=byte_array(data), is_dense=False)
     message.header.frame_id = 'some_lidar'
     message.header.stamp.sec, message.header.stamp.nanosec = next(_stamps), 123_456_789
     return message

@@ -42,8 +42,9 @@ def drive(sweeps: int = 5, with_time: bool = True, cameras: int = 2) -> list[Fra
                            np.linspace(0, 0.0999, count, dtype=np.float32) if with_time else None,
                            random.integers(0, 64, count).astype(np.uint16) if with_time else None, stamp, 'top')
         shift = 50_000_000 if with_time else 0
-        views = tuple(CameraView(camera(f'cam_{c}'), random.integers(0, 255, (200, 320, 3)).astype(np.uint8), stamp + shift)
-                      for c in range(cameras))
+        views = tuple(
+            CameraView(camera(f'cam_{c}'), random.integers(0, 255, (200, 320, 3)).astype(np.uint8), stamp + shift)
+            for c in range(cameras))
         frames.append(Frame(cloud, views))
     return frames
 

@@ -25,8 +25,8 @@ SWEEPS = 6
 
 def demo(output: Path, model: Path | str, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, '-m', 'sam2amml_ros.demo', '--output', str(output), '--model', str(model),
-                           '--sweeps', str(SWEEPS), '--cameras', '0', '--threads', '1', *arguments], cwd=ROOT, timeout=120,
-                          capture_output=True, text=True, check=False)
+                           '--sweeps', str(SWEEPS), '--cameras', '0', '--threads', '1', *arguments], cwd=ROOT,
+                          timeout=120, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope='module')

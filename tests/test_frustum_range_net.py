@@ -7,15 +7,17 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-torch = pytest.importorskip('torch')
+pytest.importorskip('torch', reason='the network needs torch (extra [train])')
 
-from sam2amml_core.lidar.backbones.frustum_range_net import (  # noqa: E402
+import torch
+
+from sam2amml_core.lidar.backbones.frustum_range_net import (
     CircularConv,
     FrustumRangeNet,
     FrustumRangeNetConfig,
     scatter,
 )
-from training.export import export_onnx  # noqa: E402
+from training.export import export_onnx
 
 SMALL = FrustumRangeNetConfig(height=16, width=32, classes=5, channels=(8, 12, 16), blocks=(1, 1, 1), head_channels=12)
 

@@ -51,7 +51,7 @@ def test_kitti_and_nuscenes_files_are_read_by_their_names(tmp_path: Path) -> Non
     nuscenes = read_cloud(write(tmp_path / 'a.pcd.bin', five))
     assert np.array_equal(kitti.xyz, four[:, :3]) and np.array_equal(kitti.intensity, four[:, 3])
     assert np.array_equal(nuscenes.xyz, five[:, :3]) and np.allclose(nuscenes.intensity, five[:, 3] / 255)
-    assert np.array_equal(nuscenes.ring, five[:, 4])
+    assert nuscenes.ring is not None and np.array_equal(nuscenes.ring, five[:, 4])
 
 
 @pytest.mark.parametrize(('name', 'content', 'named'), [
@@ -95,7 +95,8 @@ def test_folder_of_sweeps_keeps_the_order_and_finds_labels(tmp_path: Path) -> No
     write_label(tmp_path / '000001.label', np.arange(11, dtype=np.uint32) + (5 << 16))
     source = open_input(tmp_path)
     assert [(name, len(frame.cloud)) for name, frame in source] == [('000000', 10), ('000001', 11), ('000002', 12)]
-    assert np.array_equal(source.truth('000001'), np.arange(11)) and source.truth('000000') is None
+    truth = source.truth('000001')
+    assert truth is not None and np.array_equal(truth, np.arange(11)) and source.truth('000000') is None
     assert len(source) == 3 and len(open_input(tmp_path / '000001.bin')) == 1
 
 
@@ -112,7 +113,7 @@ def test_semantic_kitti_sequence_is_read(tmp_path: Path) -> None:
     view, = frames['000001'].views
     assert (view.camera.name, view.camera.width, view.camera.height) == ('image_2', 40, 20)
     assert view.image[0, 0].tolist() == [0, 0, 200]
-    assert (source.truth('000000') == 40).all()
+    assert np.all(source.truth('000000') == 40)
     assert not next(iter(open_input(tmp_path, images=False)))[1].views
 
 
@@ -137,7 +138,7 @@ def test_missing_calibration_matters_only_for_images(tmp_path: Path) -> None:
 
 
 def test_nuscenes_root_is_turned_to_face_forward(tmp_path: Path) -> None:
-    """The LiDAR of nuScenes has y forward; a point ahead of the car must come out on the x axis and in the same pixel."""
+    """The LiDAR of nuScenes has y forward; a point ahead of the car must come out on the x axis, in the same pixel."""
     lidar = np.eye(4)
     lidar[:3, :3] = [[0, 1, 0], [-1, 0, 0], [0, 0, 1]]
     camera = np.linalg.inv(OPTICAL_FROM_BODY)
@@ -158,11 +159,12 @@ def test_lidarseg_truth_is_read_and_its_numbering_checked_by_name(tmp_path: Path
                                           ('ego_lidar', 'ego_camera', 'world_ego_lidar', 'world_ego_camera')})
     write(tmp_path / 'samples/LIDAR_TOP/x.pcd.bin', points(40, 5))
     write(tmp_path / 'lidarseg/dl.bin', np.full(40, 17, np.uint8))
-    tables = {'lidarseg': [{'token': 'q', 'sample_data_token': 'dl', 'filename': 'lidarseg/dl.bin'}],
-              'category': [{'token': 'k', 'index': 17, 'name': 'vehicle.car'}]}
+    tables: dict[str, list[dict]] = {
+        'lidarseg': [{'token': 'q', 'sample_data_token': 'dl', 'filename': 'lidarseg/dl.bin'}],
+        'category': [{'token': 'k', 'index': 17, 'name': 'vehicle.car'}]}
     for name, records in tables.items():
         (tmp_path / 'v1.0-mini' / f'{name}.json').write_text(json.dumps(records))
-    assert (open_input(tmp_path, images=False).truth('x') == 17).all()
+    assert np.all(open_input(tmp_path, images=False).truth('x') == 17)
     tables['category'][0]['name'] = 'animal'
     (tmp_path / 'v1.0-mini' / 'category.json').write_text(json.dumps(tables['category']))
     with pytest.raises(InputError, match='17.*animal'):
@@ -233,8 +235,8 @@ def test_annotated_boxes_of_nuscenes_hold_the_points_they_claim() -> None:
 
 @real
 @pytest.mark.parametrize(('folder', 'sweeps', 'cameras', 'share'), [
-    ('nuscenes_sample', 1, 6, 0.6), ('kitti_000008', 1, 1, 0.99), ('kitti_000000', 1, 1, 0.15), ('kitti_clip', 12, 1, 0.12),
-    ('semantic_kitti_00_000000', 1, 0, 0.0),
+    ('nuscenes_sample', 1, 6, 0.6), ('kitti_000008', 1, 1, 0.99), ('kitti_000000', 1, 1, 0.15),
+    ('kitti_clip', 12, 1, 0.12), ('semantic_kitti_00_000000', 1, 0, 0.0),
 ])
 def test_real_recordings_are_read_and_projected(folder: str, sweeps: int, cameras: int, share: float) -> None:
     source = open_input(DATA / folder)
@@ -253,8 +255,10 @@ def test_real_recordings_are_read_and_projected(folder: str, sweeps: int, camera
 @real
 def test_labels_of_the_real_sweep_are_found() -> None:
     source = open_input(DATA / 'semantic_kitti_00_000000')
-    assert set(np.unique(source.truth('000000'))) <= {0, 1, 10, 11, 15, 18, 20, 30, 40, 44, 48, 49, 50, 51, 52, 60, 70, 71,
-                                                      72, 80, 81, 99, 252, 253, 254, 255, 256, 257, 258, 259}
+    truth = source.truth('000000')
+    assert truth is not None
+    assert set(np.unique(truth)) <= {0, 1, 10, 11, 15, 18, 20, 30, 40, 44, 48, 49, 50, 51, 52, 60, 70, 71, 72, 80, 81,
+                                     99, 252, 253, 254, 255, 256, 257, 258, 259}
 
 
 def test_recorded_street_brings_its_truth(tmp_path: Path) -> None:
@@ -263,10 +267,11 @@ def test_recorded_street_brings_its_truth(tmp_path: Path) -> None:
     from sam2amml_core.io.bag_writer import write_bag
 
     values = points(60)
-    write_bag([Frame(PointCloud(np.ascontiguousarray(values[:, :3]), values[:, 3].copy(), stamp_ns=10))], tmp_path / 'bag')
+    cloud = PointCloud(np.ascontiguousarray(values[:, :3]), values[:, 3].copy(), stamp_ns=10)
+    write_bag([Frame(cloud)], tmp_path / 'bag')
     write_label(tmp_path / 'labels' / '000000.label', np.full(60, 40 | 9 << 16, np.uint32))
     (tmp_path / 'sequence.json').write_text('{}')
     source = open_input(tmp_path)
     (name, _), = source
-    assert source.schema == 'semantic_kitti' and (source.truth(name) == 40).all()
+    assert source.schema == 'semantic_kitti' and np.all(source.truth(name) == 40)
     assert open_input(tmp_path / 'bag').truth(name) is None

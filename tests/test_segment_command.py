@@ -34,7 +34,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose network calls points below ``LOW`` road and all others building."""
     from onnx import TensorProto, helper, numpy_helper
 
-    def constant(name: str, value: np.ndarray) -> onnx.TensorProto:
+    def constant(name: str, value: np.ndarray) -> TensorProto:
         return numpy_helper.from_array(value, name)
 
     road, building = (int(SEMANTIC_KITTI.raw_to_train[raw]) for raw in (ROAD, BUILDING))
@@ -103,10 +103,14 @@ def test_every_sweep_gets_raw_labels_in_its_own_order(sequence: Path, bundle: Pa
 
 def test_pictures_are_drawn_of_the_sweep_and_over_the_images(sequence: Path, bundle: Path, tmp_path: Path) -> None:
     run(sequence, tmp_path / 'out', str(bundle), options=SegmentOptions(limit=1), console=quiet())
-    assert sorted(path.name for path in (tmp_path / 'out' / 'pictures').iterdir()) == ['000000.png', '000000_image_2.jpg']
-    drawn = cv2.imread(str(tmp_path / 'out' / 'pictures' / '000000_image_2.jpg')).astype(int)
+    pictures = sorted(path.name for path in (tmp_path / 'out' / 'pictures').iterdir())
+    assert pictures == ['000000.png', '000000_image_2.jpg']
+    picture = cv2.imread(str(tmp_path / 'out' / 'pictures' / '000000_image_2.jpg'))
+    assert picture is not None
+    drawn = picture.astype(int)
     assert (drawn.max(axis=2) - drawn.min(axis=2) > 60).sum() > 100  # the grey image has coloured points now
-    run(sequence, tmp_path / 'bare', str(bundle), options=SegmentOptions(pictures=False, cameras=False), console=quiet())
+    options = SegmentOptions(pictures=False, cameras=False)
+    run(sequence, tmp_path / 'bare', str(bundle), options=options, console=quiet())
     assert not (tmp_path / 'bare' / 'pictures').exists()
 
 

@@ -191,7 +191,7 @@ def _compare(tally: Tally, source: InputSource, name: str, labels: PointLabels, 
     if raw is None:
         return
     if len(raw) != len(labels.class_id):
-        raise InputError(f'{name}: {len(raw)} labels for {len(labels.class_id)} points; they belong to different sweeps')
+        raise InputError(f'{name}: {len(raw)} labels for {len(labels.class_id)} points; they are of different sweeps')
     if tally.matrix is None:
         tally.matrix = ConfusionMatrix(len(schema.names) - 1)
     tally.matrix.add(labels.class_id, schema.raw_to_train[raw & 0xFFFF])

@@ -1,7 +1,7 @@
-"""A ROS 2 bag (mcap or sqlite3) as frames: the same clouds a node would get, with the image of each camera nearest in time.
+"""A ROS 2 bag (mcap or sqlite3) as frames: the clouds a node would get, with the image of each camera nearest in time.
 
 Extrinsics come from ``<camera>/extrinsics`` or ``/tf_static``, intrinsics from the camera's CameraInfo topic. Needs the
-``rosbags`` library (extra ``[ros]`` or ``[dev]``), no ROS.
+``rosbags`` library, no ROS.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ class BagInput:
         image = decode_image(message) if connection.msgtype == IMAGE else decode_compressed(message)
         camera = self._cameras[connection.topic]
         if image.shape[:2] != (camera.height, camera.width):
-            raise InputError(f'bag {self.path}: images of {connection.topic} are {image.shape[1]} x {image.shape[0]}, its '
-                             f'CameraInfo says {camera.width} x {camera.height}; record the CameraInfo of that topic')
+            raise InputError(f'bag {self.path}: images of {connection.topic} are {image.shape[1]} x {image.shape[0]}, '
+                             f'its CameraInfo says {camera.width} x {camera.height}; record that of the same topic')
         stamp = message.header.stamp
         return CameraView(camera, image, int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec))
 
@@ -162,7 +162,7 @@ def open_bag(path: Path) -> Iterator[Any]:
 
         from sam2amml_core.io.bag_messages import typestore
     except ImportError as error:
-        raise InputError(f'bag {path} needs the rosbags library: pip install "sam2amml[ros]"') from error
+        raise InputError(f'bag {path} needs the rosbags library: pip install rosbags') from error
     folder = path.parent if path.is_file() and (path.parent / 'metadata.yaml').is_file() else path
     try:
         reader = AnyReader([folder], default_typestore=typestore())
@@ -181,7 +181,7 @@ def _middle(cloud: PointCloud) -> int:
 
 
 def suggest_model(cloud: PointCloud) -> str:
-    """The shipped model for a LiDAR of unknown make: 'street32' up to 40 beams, or up to 60,000 points without rings."""
+    """The shipped model for an unknown LiDAR: 'street32' up to 40 beams, or up to 60,000 points without rings."""
     if cloud.ring is not None and len(cloud):
         return 'street32' if int(cloud.ring.max()) < 40 else 'street64'
     return 'street32' if len(cloud) <= 60_000 else 'street64'

@@ -54,7 +54,8 @@ class BagWriter:
             raise InputError(f'cannot write bag {self.path}: {error.strerror}; choose another folder') from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
         if kind is None:
             self._writer.close()
         else:

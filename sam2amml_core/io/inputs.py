@@ -11,8 +11,8 @@ from sam2amml_core.io.nuscenes import NuScenesRoot
 from sam2amml_core.io.sample_folder import SampleFolder
 from sam2amml_core.io.source import InputSource
 
-KINDS = ('a .bin file or a folder of them, a KITTI or SemanticKITTI folder (velodyne/, image_2/, calib.txt), a nuScenes '
-         'root (v1.0-*/), a folder with sample.json, or a ROS 2 bag (.mcap, .db3 or its folder)')
+KINDS = ('a .bin file or a folder of them, a KITTI or SemanticKITTI folder (velodyne/, image_2/, calib.txt), '
+         'a nuScenes root (v1.0-*/), a folder with sample.json, or a ROS 2 bag (.mcap, .db3 or its folder)')
 
 
 def open_input(path: str | Path, images: bool = True) -> InputSource:

@@ -51,7 +51,8 @@ class KittiFolder:
         self._calibrations: dict[Path, KittiCalibration] = {}
         self._sweeps = {sweep.name: sweep for sweep in self._find(images)}
         if not self._sweeps:
-            raise InputError(f'{path} holds no sweep: expected velodyne/*.bin, velodyne_points/data/*.bin or velodyne.bin')
+            raise InputError(f'{path} holds no sweep: expected velodyne/*.bin, velodyne_points/data/*.bin '
+                             'or velodyne.bin')
         if images and not any(sweep.images for sweep in self._sweeps.values()):
             logger.info('%s has no image for its sweeps', path)
 

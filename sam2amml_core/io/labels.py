@@ -17,7 +17,7 @@ def read_label(path: Path, points: int | None = None) -> np.ndarray:
     except OSError as error:
         raise InputError(f'label file {path} cannot be read: {error.strerror}') from error
     if len(data) % 4:
-        raise InputError(f'label file {path} has {len(data)} bytes, not a multiple of 4; it is truncated, copy it again')
+        raise InputError(f'label file {path} has {len(data)} bytes, no multiple of 4; it is truncated, copy it again')
     raw = np.frombuffer(data, '<u4').astype(np.uint32)
     if points is not None and len(raw) != points:
         raise InputError(f'label file {path} has {len(raw)} labels for a cloud of {points} points; '

@@ -46,9 +46,11 @@ class NuScenesRoot:
                    if not (self.tables.root / channels[LIDAR]['filename']).is_file()]
         if len(missing) == len(self._frames):
             raise InputError(f'{path}: none of the sweeps in the tables is there, such as '
-                             f'{self._frames[missing[0]][LIDAR]["filename"]}; unpack the sensor archives beside the tables')
+                             f'{self._frames[missing[0]][LIDAR]["filename"]}; '
+                             'unpack the sensor archives beside the tables')
         if missing:
-            logger.warning('%d of %d sweeps in the tables are not on disk and are left out', len(missing), len(self._frames))
+            logger.warning('%d of %d sweeps in the tables are not on disk and are left out',
+                           len(missing), len(self._frames))
         for name in missing:
             del self._frames[name]
 

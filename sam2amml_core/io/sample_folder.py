@@ -18,8 +18,8 @@ from sam2amml_core.io.images import read_image
 
 
 class SampleFolder:
-    """``sample.json`` with ``lidar`` {file, format, stamp, lidar2ego} and ``cameras`` {name: {file, width, height, K or P2,
-    lidar2cam, stamp}}. The cloud is turned so that x points forward (``facing``)."""
+    """``sample.json`` with ``lidar`` {file, format, stamp, lidar2ego} and ``cameras`` {name: {file, width, height,
+    K or P2, lidar2cam, stamp}}. The cloud is turned so that x points forward (``facing``)."""
 
     def __init__(self, path: Path, images: bool = True) -> None:
         self.path = Path(path)

@@ -50,7 +50,7 @@ class Drive:
 
 
 def run(folder: Path, drive: Drive, processes: int = 2, force: bool = False) -> Path:
-    """Write ``folder/bag``, ``folder/labels/NNNNNN.label`` (SemanticKITTI raw ids) and ``sequence.json``; return folder.
+    """Write ``folder/bag``, ``folder/labels/NNNNNN.label`` (SemanticKITTI raw ids) and ``sequence.json``; return it.
 
     A folder that already holds this very drive is kept, unless ``force``. Raises InputError on unknown settings.
     """

@@ -25,7 +25,7 @@ def _windows(
             if rng.random() < 0.1:
                 continue
             panes = np.array([[[x - w / 2, -0.012, sill], [x + w / 2, -0.012, sill],
-                               [x + w / 2, -0.012, sill + h], [x - w / 2, -0.012, sill + h]]])  # fmt: skip
+                               [x + w / 2, -0.012, sill + h], [x - w / 2, -0.012, sill + h]]])
             parts.append(quads(panes, glass))
             parts.append(box((x - w / 2 - 0.08, -0.14, sill - 0.09), (x + w / 2 + 0.08, 0.0, sill - 0.01), frame))
             for side in (-1, 1):
@@ -42,14 +42,14 @@ def _gable(
     if along_x:
         ridge_l, ridge_r = [-x - o, depth / 2, eaves + rise], [x + o, depth / 2, eaves + rise]
         slopes = [[[-x - o, -o, eaves], [x + o, -o, eaves], ridge_r, ridge_l],
-                  [[x + o, depth + o, eaves], [-x - o, depth + o, eaves], ridge_l, ridge_r]]  # fmt: skip
+                  [[x + o, depth + o, eaves], [-x - o, depth + o, eaves], ridge_l, ridge_r]]
         top = eaves + rise
         ends = [[[s * x, 0, eaves], [s * x, depth, eaves], [s * x, depth / 2, top], [s * x, depth / 2, top]]
-                for s in (-1, 1)]  # fmt: skip
+                for s in (-1, 1)]
     else:
         ridge_f, ridge_b = [0, -o, eaves + rise], [0, depth + o, eaves + rise]
         slopes = [[[-x - o, -o, eaves], ridge_f, ridge_b, [-x - o, depth + o, eaves]],
-                  [[x + o, -o, eaves], [x + o, depth + o, eaves], ridge_b, ridge_f]]  # fmt: skip
+                  [[x + o, -o, eaves], [x + o, depth + o, eaves], ridge_b, ridge_f]]
         ends = [[[-x, y, eaves], [x, y, eaves], [0, y, eaves + rise], [0, y, eaves + rise]] for y in (0, depth)]
     return merge([quads(np.array(slopes, float), roof), quads(np.array(ends, float), wall)])
 
@@ -79,7 +79,7 @@ def house(rng: np.random.Generator, palette: Palette, width: float, depth: float
     if storeys > 1 and rng.random() < 0.3:
         x = rng.uniform(-0.25, 0.25) * width
         parts += [box((x - 1.5, -1.2, storey), (x + 1.5, 0, storey + 0.15), frame),
-                  box((x - 1.5, -1.2, storey + 0.15), (x + 1.5, -1.12, storey + 1.1), frame)]  # fmt: skip
+                  box((x - 1.5, -1.2, storey + 0.15), (x + 1.5, -1.12, storey + 1.1), frame)]
     if rng.random() < 0.8:
         rise = rng.uniform(0.25, 0.5) * (depth if rng.random() < 0.6 else width)
         parts.append(_gable(width, depth, eaves, rise, rng.uniform(0.2, 0.6), rng.random() < 0.6, roof, wall))
@@ -95,7 +95,7 @@ def garage(rng: np.random.Generator, palette: Palette, width: float, depth: floa
     height = rng.uniform(2.2, 2.8)
     return merge([box((-width / 2, 0, -0.4), (width / 2, depth, height), wall),
                   box((-width / 2 + 0.3, -0.03, 0.0), (width / 2 - 0.3, 0.0, 2.0), gate),
-                  box((-width / 2 - 0.1, -0.2, height), (width / 2 + 0.1, depth, height + 0.2), gate)])  # fmt: skip
+                  box((-width / 2 - 0.1, -0.2, height), (width / 2 + 0.1, depth, height + 0.2), gate)])
 
 
 def hall(rng: np.random.Generator, palette: Palette, width: float, depth: float) -> Mesh:
@@ -106,7 +106,7 @@ def hall(rng: np.random.Generator, palette: Palette, width: float, depth: float)
     parts = [box((-width / 2, 0, -0.6), (width / 2, depth, height), wall)]
     for low in np.arange(band, height - 1.4, 3.2):
         pane = np.array([[[-width * 0.46, -0.012, low], [width * 0.46, -0.012, low],
-                          [width * 0.46, -0.012, low + 1.3], [-width * 0.46, -0.012, low + 1.3]]])  # fmt: skip
+                          [width * 0.46, -0.012, low + 1.3], [-width * 0.46, -0.012, low + 1.3]]])
         parts.append(quads(pane, glass))
         for x in np.arange(-width * 0.46, width * 0.46, 2.4):
             parts.append(box((x - 0.06, -0.06, low), (x + 0.06, 0.0, low + 1.3), wall))

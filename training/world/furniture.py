@@ -17,7 +17,7 @@ def lamp(rng: np.random.Generator, palette: Palette) -> Mesh:
     if height > 5:
         reach = rng.uniform(0.6, 1.8)
         parts += [tube((0, 0, height), (0, reach, height + 0.2), 0.04, metal),
-                  box((-0.12, reach - 0.1, height + 0.1), (0.12, reach + 0.5, height + 0.25), metal)]  # fmt: skip
+                  box((-0.12, reach - 0.1, height + 0.1), (0.12, reach + 0.5, height + 0.25), metal)]
     else:
         parts.append(tube((0, 0, height), (0, 0, height + 0.4), 0.18, metal, 0.1))
     return merge(parts)
@@ -33,7 +33,7 @@ def post(rng: np.random.Generator, palette: Palette) -> Mesh:
         return tube((0, 0, -0.2), (0, 0, rng.uniform(6.5, 9.5)), 0.15, palette.surface('pole', Texture.WOOD), 0.1)
     dark = palette.surface('pole', reflectance=0.08, color=(0.05, 0.06, 0.05))
     return merge([tube((0, 0, -0.1), (0, 0, 3.3), 0.06, metal),
-                  box((-0.16, -0.14, 2.3), (0.16, 0.14, 3.2), dark)])  # fmt: skip
+                  box((-0.16, -0.14, 2.3), (0.16, 0.14, 3.2), dark)])
 
 
 def sign(rng: np.random.Generator, palette: Palette) -> Mesh:
@@ -47,7 +47,7 @@ def sign(rng: np.random.Generator, palette: Palette) -> Mesh:
     for i in range(1 + int(rng.random() < 0.25)):
         z = height + half - i * 2.05 * half
         parts += [tube((0.05, 0, z), (0.065, 0, z), half, front, sides=sides),
-                  tube((0.042, 0, z), (0.05, 0, z), half, back, sides=sides)]  # fmt: skip
+                  tube((0.042, 0, z), (0.05, 0, z), half, back, sides=sides)]
     mesh = merge(parts)
     return mesh if rng.random() < 0.5 else mesh.moved(yaw=np.pi)
 
@@ -74,10 +74,10 @@ def fence(rng: np.random.Generator, palette: Palette, length: float) -> Mesh:
         stone = palette.surface('fence', Texture.BRICK, color=(0.42, 0.38, 0.34))
         high = rng.uniform(0.45, 1.5)
         return merge([box((-half, -0.12, -0.3), (half, 0.12, high), stone),
-                      box((-half, -0.16, high), (half, 0.16, high + 0.06), stone)])  # fmt: skip
+                      box((-half, -0.16, high), (half, 0.16, high + 0.06), stone)])
     wood = palette.surface('fence', Texture.WOOD if kind in ('picket', 'boards', 'rails') else Texture.PLAIN)
     posts = [box((x - 0.05, -0.05, -0.3), (x + 0.05, 0.05, height + 0.06), wood)
-             for x in np.linspace(-half + 0.05, half - 0.05, max(2, int(length / 2.2)))]  # fmt: skip
+             for x in np.linspace(-half + 0.05, half - 0.05, max(2, int(length / 2.2)))]
     rails = [box((-half, -0.02, z - 0.035), (half, 0.02, z + 0.035), wood) for z in (0.25, height - 0.12)]
     if kind == 'boards':
         return merge([*posts, box((-half, -0.025, 0.06), (half, 0.0, height), wood)])
@@ -86,7 +86,7 @@ def fence(rng: np.random.Generator, palette: Palette, length: float) -> Mesh:
     pitch, thick = {'picket': (0.14, 0.045), 'bars': (0.13, 0.01), 'mesh': (0.06, 0.004)}[str(kind)]
     count = max(2, int(length / pitch))
     slats = [box((x - thick, 0.02, 0.08), (x + thick, 0.035, height), wood)
-             for x in np.linspace(-half + pitch, half - pitch, count)]  # fmt: skip
+             for x in np.linspace(-half + pitch, half - pitch, count)]
     return merge([*posts, *rails, *slats])
 
 
@@ -113,7 +113,7 @@ def barrier(rng: np.random.Generator, palette: Palette) -> Mesh:
     feet = [box((-0.3, y - 0.05, -0.02), (0.3, y + 0.05, 0.1), body) for y in (-0.8, 0.8)]
     return merge([*feet, box((-0.03, -1.0, 0.1), (0.03, 1.0, 0.2), body),
                   box((-0.03, -1.0, 0.75), (0.03, 1.0, 1.0), body),
-                  *[box((-0.03, y - 0.04, 0.1), (0.03, y + 0.04, 1.0), body) for y in (-0.9, 0.0, 0.9)]])  # fmt: skip
+                  *[box((-0.03, y - 0.04, 0.1), (0.03, y + 0.04, 1.0), body) for y in (-0.9, 0.0, 0.9)]])
 
 
 def cone(palette: Palette) -> Mesh:

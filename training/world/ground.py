@@ -169,7 +169,7 @@ def build(
         z[level] = np.where(z[level] > 0.25, 0.25 + (z[level] - 0.25) * fade[level], z[level])
     wave = sum(a * np.sin(kx * s[:, None] + ky * t[None, :] + p) for a, kx, ky, p in zip(
         rng.uniform(0, 0.02, 4), rng.uniform(-0.8, 0.8, 4), rng.uniform(-0.8, 0.8, 4), rng.uniform(0, 6.3, 4),
-        strict=True))  # fmt: skip
+        strict=True))
     z = z + wave + rng.normal(size=shape) * rough
     # A cell takes the class of its outer, later corner where a kerb's narrow face lies between two strips.
     names = zone_class[:-1, :-1].copy()

@@ -85,11 +85,11 @@ def furnish(site: Site, settings: StreetSettings, block: Block, walk: tuple[floa
         lean = side * rng.choice([-0.9, 0.0]) if not walk else 0.0
         for s in every(settings.tree_spacing):
             plant_tree(site, s, near + lean, rng.uniform(4.5, 10), rng.uniform(1.2, 3.0), rng.uniform(0.07, 0.22),
-                       rng.uniform(1.9, 3.2))  # fmt: skip
+                       rng.uniform(1.9, 3.2))
     lamps = rng.random() < 0.75
     for s in every((18.0, 40.0)) if lamps else []:
         site.place(furniture.lamp(rng, site.palette), s, near if rng.random() < 0.6 else far, 0.4, 0.4,
-                   np.pi if side > 0 else 0.0)  # fmt: skip
+                   np.pi if side > 0 else 0.0)
     for s in every((9.0 / settings.rare, 45.0 / settings.rare)):
         kind = rng.random()
         t = near if rng.random() < 0.7 else far

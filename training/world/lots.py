@@ -29,7 +29,7 @@ def fill_block(site: Site, settings: StreetSettings, theme: str, block: Block) -
     while s < block.end - 6:
         kind = str(rng.choice(_NAMES, p=_KINDS[theme]))
         width = float({'house': rng.uniform(9, 19), 'row': rng.uniform(14, 34), 'hall': rng.uniform(16, 40),
-                       'garages': rng.uniform(8, 16)}.get(kind, rng.uniform(8, 30)))  # fmt: skip
+                       'garages': rng.uniform(8, 16)}.get(kind, rng.uniform(8, 30)))
         width = min(width, block.end - s - 0.5)
         middle = s + width / 2
         depth = max(0.4, setback + rng.normal(0, 0.6))
@@ -101,7 +101,7 @@ def _driveway(site: Site, block: Block, s: float, front: float, setback: float) 
     site.ground.paint(s - 1.4, s + 1.4, t[0], t[1], 'parking')
     if rng.random() < 0.6:
         site.park(lambda: vehicles.car(rng, site.palette), s, side * (front + min(setback - 0.2, 2.7)),
-                  np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.03))  # fmt: skip
+                  np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.03))
     center, heading = site.footprint(s, side * (front + setback / 2), 0)
     site.occupancy.take(center, heading, 2.8, setback, ALL)
 
@@ -130,7 +130,7 @@ def _boundary(site: Site, block: Block, start: float, end: float, front: float) 
             if site.occupancy.free(*site.footprint(s, t, yaw), step - 0.45, depth + 0.25, ALL if height > 2 else LOW):
                 mesh = plants.hedge(rng, site.palette, step, depth, height)
                 site.place(mesh, s, t, step - 0.45, depth + 0.25, yaw, ALL if height > 2 else LOW,
-                           site.ground.lowest(s, t, 0.5))  # fmt: skip
+                           site.ground.lowest(s, t, 0.5))
 
 
 def plant_tree(

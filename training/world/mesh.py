@@ -60,14 +60,14 @@ def _mesh(vertices: np.ndarray, faces: np.ndarray, material: int) -> Mesh:
 _BOX_FACES = np.array([
     [0, 2, 1], [0, 3, 2], [4, 5, 6], [4, 6, 7], [0, 1, 5], [0, 5, 4],
     [1, 2, 6], [1, 6, 5], [2, 3, 7], [2, 7, 6], [3, 0, 4], [3, 4, 7],
-])  # fmt: skip
+])
 
 
 def box(low: ArrayLike, high: ArrayLike, material: int) -> Mesh:
     """An axis-aligned box between two corners."""
     (x0, y0, z0), (x1, y1, z1) = np.asarray(low, float), np.asarray(high, float)
     corners = [[x0, y0, z0], [x1, y0, z0], [x1, y1, z0], [x0, y1, z0],
-               [x0, y0, z1], [x1, y0, z1], [x1, y1, z1], [x0, y1, z1]]  # fmt: skip
+               [x0, y0, z1], [x1, y0, z1], [x1, y1, z1], [x0, y1, z1]]
     return _mesh(np.array(corners), _BOX_FACES, material)
 
 
@@ -89,7 +89,7 @@ def tube(
     j = (i + 1) % sides
     side = np.concatenate([np.stack([i, j, j + sides], 1), np.stack([i, j + sides, i + sides], 1)])
     caps = np.concatenate([np.stack([np.full(sides, 2 * sides), j, i], 1),
-                           np.stack([np.full(sides, 2 * sides + 1), i + sides, j + sides], 1)])  # fmt: skip
+                           np.stack([np.full(sides, 2 * sides + 1), i + sides, j + sides], 1)])
     return _mesh(vertices, np.concatenate([side, caps]), material)
 
 
@@ -98,7 +98,7 @@ def ellipsoid(center: ArrayLike, radii: ArrayLike, material: int, rows: int = 6,
     lat = np.linspace(-np.pi / 2, np.pi / 2, rows + 1)
     lon = np.arange(columns) * 2 * np.pi / columns
     unit = np.stack([np.cos(lat)[:, None] * np.cos(lon), np.cos(lat)[:, None] * np.sin(lon),
-                     np.broadcast_to(np.sin(lat)[:, None], (rows + 1, columns))], -1).reshape(-1, 3)  # fmt: skip
+                     np.broadcast_to(np.sin(lat)[:, None], (rows + 1, columns))], -1).reshape(-1, 3)
     r, c = np.meshgrid(np.arange(rows), np.arange(columns), indexing='ij')
     a = (r * columns + c).ravel()
     b = (r * columns + (c + 1) % columns).ravel()
@@ -132,10 +132,10 @@ def loft(sections: ArrayLike, material: int | np.ndarray) -> Mesh:
     i = np.arange(p)
     j = (i + 1) % p
     caps = np.concatenate([np.stack([np.full(p, s * p), j, i], 1),
-                           np.stack([np.full(p, s * p + 1), i + (s - 1) * p, j + (s - 1) * p], 1)])  # fmt: skip
+                           np.stack([np.full(p, s * p + 1), i + (s - 1) * p, j + (s - 1) * p], 1)])
     cap_material = np.concatenate([np.full(p, per_quad[0]), np.full(p, per_quad[-1])])
     return Mesh(vertices.astype(np.float32), np.concatenate([faces, caps]).astype(np.int32),
-                np.concatenate([np.repeat(per_quad, 2), cap_material]).astype(np.int32))  # fmt: skip
+                np.concatenate([np.repeat(per_quad, 2), cap_material]).astype(np.int32))
 
 
 def cards(rng: np.random.Generator, centers: np.ndarray, size: float, material: int) -> Mesh:

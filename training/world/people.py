@@ -43,7 +43,7 @@ def person(rng: np.random.Generator, palette: Palette) -> tuple[Mesh, Size]:
         knee = (hip + foot) / 2 + np.array([0.06 * stride, side * 0.02, 0])
         parts += [tube(hip + [0, side * 0.08, 0], knee, 0.085 * scale, trousers, 0.065 * scale, sides=6),
                   tube(knee, foot, 0.065 * scale, trousers, 0.05 * scale, sides=6),
-                  box(foot - [0.08, 0.045, 0.04], foot + [0.17, 0.045, 0.04], trousers)]  # fmt: skip
+                  box(foot - [0.08, 0.045, 0.04], foot + [0.17, 0.045, 0.04], trousers)]
     if rng.random() < 0.3:
         parts.append(box((-0.32, -0.16, 1.02 * scale), (-0.14, 0.16, 1.42 * scale), palette.surface('person')))
     return merge(parts), (0.75, 0.7, 1.75 * float(scale))
@@ -65,7 +65,7 @@ def bicycle(rng: np.random.Generator, palette: Palette, name: str = 'bicycle') -
             parts.append(tube(hub - spoke * 0.93, hub + spoke * 0.93, 0.004, frame, sides=3))
     parts += [tube(head, head + [0.02, 0, 0.17], 0.015, frame, sides=5),
               tube(head + [0.02, -0.28, 0.17], head + [0.02, 0.28, 0.17], 0.016, frame, sides=5),
-              box((-0.37, -0.07, 0.88), (-0.11, 0.07, 0.96), tyre)]  # fmt: skip
+              box((-0.37, -0.07, 0.88), (-0.11, 0.07, 0.96), tyre)]
     if rng.random() < 0.4:
         parts.append(box((-0.75, -0.07, 0.7), (-0.4, 0.07, 0.73), frame))
     return merge(parts), (1.75, 0.6, 1.05)
@@ -86,7 +86,7 @@ def motorcycle(rng: np.random.Generator, palette: Palette, name: str = 'motorcyc
         tube((front, 0, radius), (front - 0.25, 0, 0.98), 0.05, body),
         tube((front - 0.25, -0.36, 1.0), (front - 0.25, 0.36, 1.0), 0.02, tyre),
         box((front - 0.18, -0.12, 0.82), (front - 0.05, 0.12, 1.0), body),
-    ]  # fmt: skip
+    ]
     if scooter:
         parts.append(box((0.3, -0.22, 0.3), (0.4, 0.22, 0.95), body))
         parts.append(box((-0.85, -0.2, 0.8), (-0.5, 0.2, 1.12), body))
@@ -100,7 +100,7 @@ def _legs(palette: Palette, name: str, hip: np.ndarray, foot_z: float, spread: f
         foot = np.array([0.02 + side * 0.12, side * spread, foot_z + side * 0.06])
         knee = np.array([0.28, side * spread, (hip[2] + foot[2]) / 2 + 0.12])
         parts += [tube(hip + [0, side * 0.08, 0], knee, 0.08, trousers, 0.065, sides=6),
-                  tube(knee, foot, 0.065, trousers, 0.05, sides=6)]  # fmt: skip
+                  tube(knee, foot, 0.065, trousers, 0.05, sides=6)]
     return parts
 
 

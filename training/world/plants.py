@@ -34,16 +34,16 @@ def tree(
     fork = np.array([lean[0], lean[1], clear + 0.25 * crown_height])
     bend = fork * [0.5, 0.5, 0.55] + np.append(rng.normal(0, 0.04, 2), 0)
     parts = [tube((0, 0, -0.25), bend, trunk_radius * 1.15, bark, trunk_radius * 0.95),
-             tube(bend, fork, trunk_radius * 0.95, bark, trunk_radius * 0.65)]  # fmt: skip
+             tube(bend, fork, trunk_radius * 0.95, bark, trunk_radius * 0.65)]
     puffs = int(rng.integers(6, 14))
     for i in range(puffs):
         angle = 2 * np.pi * (i + rng.uniform(0, 0.7)) / puffs
         out = crown_radius * rng.uniform(0.2, 0.68)
         center = np.array([lean[0] + out * np.cos(angle), lean[1] + out * np.sin(angle),
-                           clear + crown_height * rng.uniform(0.3, 0.82)])  # fmt: skip
+                           clear + crown_height * rng.uniform(0.3, 0.82)])
         if i < 5:
             parts.append(tube(fork - [0, 0, rng.uniform(0, 0.15) * crown_height], center, trunk_radius * 0.4, bark,
-                              0.02, sides=5))  # fmt: skip
+                              0.02, sides=5))
         radii = np.array([1, 1, 0.8]) * min(crown_radius * rng.uniform(0.25, 0.6), crown_height * 0.45)
         size = rng.uniform(0.11, 0.2)
         count = int(np.clip(density * 26 * radii[0] * radii[1] / size, 60, 900))
@@ -61,7 +61,7 @@ def conifer(rng: np.random.Generator, palette: Palette, height: float, radius: f
     out = radius * (1 - share) * rng.uniform(0, 1, count) ** 0.35
     centers = np.stack([out * np.cos(angle), out * np.sin(angle), clear + share * (height - clear)], 1)
     return merge([tube((0, 0, -0.25), (0, 0, height * 0.6), 0.06 + height * 0.012, bark),
-                  cards(rng, centers, 0.14, leaves)])  # fmt: skip
+                  cards(rng, centers, 0.14, leaves)])
 
 
 def hedge(rng: np.random.Generator, palette: Palette, length: float, depth: float, height: float) -> Mesh:
@@ -90,7 +90,7 @@ def _core(rng: np.random.Generator, length: float, depth: float, height: float, 
     for position in x:
         w, h = depth / 2 * rng.uniform(0.8, 1.1), height * rng.uniform(0.88, 1.05)
         rings.append([[position, -w, -0.1], [position, w, -0.1], [position, w, h * 0.5], [position, w * 0.9, h],
-                      [position, -w * 0.9, h], [position, -w, h * 0.5]])  # fmt: skip
+                      [position, -w * 0.9, h], [position, -w, h * 0.5]])
     return loft(np.array(rings), material)
 
 
@@ -107,5 +107,5 @@ def bush(rng: np.random.Generator, palette: Palette, radius: float, height: floa
 def tufts(rng: np.random.Generator, palette: Palette, positions: np.ndarray, height: float) -> Mesh:
     """Blades of long grass (class terrain) at ``positions`` [M, 3] on the ground."""
     blades = positions + np.stack([rng.normal(0, 0.05, len(positions)), rng.normal(0, 0.05, len(positions)),
-                                   rng.uniform(0, height, len(positions))], 1)  # fmt: skip
+                                   rng.uniform(0, height, len(positions))], 1)
     return cards(rng, blades, 0.07, palette.surface('terrain'))

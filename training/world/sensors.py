@@ -51,7 +51,7 @@ _KITTI_CAR = (
     (-17.0, 17.0, -26.0, -20.6, 0.95), (154.0, 206.0, -26.0, -17.8, 0.95), (160.0, 165.0, -18.5, -12.5, 0.8),
     (-165.0, -160.0, -18.5, -12.5, 0.8), (-74.0, -60.0, -22.5, -14.5, 0.5), (-133.0, -127.0, -26.0, -20.0, 0.6),
     (-40.0, -30.0, -26.0, -22.2, 0.6), (131.0, 138.0, -26.0, -19.5, 0.6),
-)  # fmt: skip
+)
 
 
 def hdl64(columns: int = 2048) -> LidarSpec:
@@ -66,7 +66,7 @@ def hdl32(columns: int = 1084) -> LidarSpec:
     """The 32 beams of nuScenes' Velodyne HDL-32E: +10.67 to -30.67 degrees, 4/3 degree apart."""
     elevation = np.radians(10.67 - np.arange(32) * 4.0 / 3.0).astype(np.float32)
     return LidarSpec('hdl32', elevation, columns, 0.05, 1.84, min_range=1.0, max_range=75.0, gain=0.25,
-                     blind=((-25.0, 25.0, -33.0, -25.0, 0.9), (150.0, 210.0, -33.0, -23.0, 0.9)), column_major=True)  # fmt: skip
+                     blind=((-25.0, 25.0, -33.0, -25.0, 0.9), (150.0, 210.0, -33.0, -23.0, 0.9)), column_major=True)
 
 
 _OPTICAL = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
@@ -94,7 +94,7 @@ def nuscenes_rig(cameras: int = 6, size: tuple[int, int] = (1600, 900)) -> Senso
     width, height = size
     scale = width / 1600
     mounts = (('CAM_FRONT', 0.0, 1266.0), ('CAM_FRONT_RIGHT', -55.0, 1260.0), ('CAM_BACK_RIGHT', -110.0, 1259.0),
-              ('CAM_BACK', 180.0, 809.0), ('CAM_BACK_LEFT', 110.0, 1257.0), ('CAM_FRONT_LEFT', 55.0, 1272.0))  # fmt: skip
+              ('CAM_BACK', 180.0, 809.0), ('CAM_BACK_LEFT', 110.0, 1257.0), ('CAM_FRONT_LEFT', 55.0, 1272.0))
     made = []
     for name, degrees, focal in mounts[:cameras]:
         yaw = np.radians(degrees)

@@ -13,7 +13,7 @@ class StreetSettings:
 
     themes: dict[str, float] = field(default_factory=lambda: {
         'residential': 0.43, 'terrace': 0.22, 'suburb': 0.13, 'rural': 0.08, 'commercial': 0.14,
-    })  # fmt: skip
+    })
     road_half_width: Range = (2.4, 4.6)
     bend: Range = (0.0, 7.0)  # amplitude of the road's sideways swing
     grade: Range = (0.0, 0.03)  # steepest rise
@@ -34,11 +34,11 @@ TRAIN = StreetSettings()
 VALIDATION = StreetSettings(
     themes={'residential': 0.5, 'terrace': 0.2, 'suburb': 0.1, 'rural': 0.1, 'commercial': 0.1},
     road_half_width=(2.8, 4.0), parked_share=(0.25, 0.6), tree_spacing=(9.0, 22.0), ego_speed=(5.0, 9.0),
-)  # fmt: skip
+)
 TEST = StreetSettings(
     themes={'residential': 0.4, 'terrace': 0.1, 'suburb': 0.25, 'rural': 0.1, 'commercial': 0.15},
     road_half_width=(3.0, 4.8), bend=(2.0, 9.0), kerb_height=(0.06, 0.16), parked_share=(0.3, 0.7),
     tree_spacing=(8.0, 26.0), planting=(0.6, 1.3), walkers_per_100m=(1.0, 7.0), oncoming_gap=(20.0, 50.0),
     ego_speed=(6.0, 11.0), rare=2.0, sensor_gain=(0.85, 1.2), range_noise=(0.01, 0.025),
-)  # fmt: skip
+)
 SPLITS = {'train': TRAIN, 'validation': VALIDATION, 'test': TEST}
