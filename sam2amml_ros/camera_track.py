@@ -55,6 +55,7 @@ class CameraTrack(Generic[Payload]):
     """A small ring of images of one camera, sorted by stamp, and what is known of when the next one comes.
 
     offset_ns   stamp of the image that belongs to a sweep, minus the stamp of the sweep
+    skew_ns     of the last image that was used: its stamp, minus the stamp wanted; None before the first
     """
 
     def __init__(self, offset_ns: int, ring: int, dead_after: float, unknown_period_ns: int) -> None:

@@ -251,7 +251,6 @@ class Collector(Generic[Sweep, Image]):
                 images[name] = image
                 continue
             track.counts['missed'] += 1
-            track.skew_ns = None
             missing[name] = ('no image has come yet' if not track.counts['images'] else
                              'no image near the sweep' if track.alive(now_ns) else 'no images any more')
         self.counts['out'] += 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip('trimesh', reason='the synthetic world needs trimesh and embreex (extra [train])')
+pytest.importorskip('embreex', reason='the synthetic world needs embreex (extra [world])')
 
 from sam2amml_core.frame import CameraView, Frame
 from sam2amml_core.geometry import twist as se3
