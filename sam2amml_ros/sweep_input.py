@@ -18,7 +18,7 @@ Matched = Callable[[Match[bytes, bytes]], None]
 
 @dataclass(frozen=True)
 class CameraSync:
-    """What diagnostics say of a camera's images; times in ms, None while unknown; ``skew_ms``: of the last image used."""
+    """What diagnostics say of a camera's images; in ms, None while unknown; ``skew_ms``: of the last image used."""
 
     on: bool
     alive: bool

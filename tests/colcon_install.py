@@ -54,8 +54,10 @@ def check_tree(prefix: Path, env: dict[str, str]) -> None:
             raise SystemExit(f'the installed package lacks {path.relative_to(prefix)}')
     code = ('from pathlib import Path; import sam2amml_ros; from sam2amml_core.bundle import load_bundle;'
             'from ament_index_python.packages import get_package_share_directory as share;'
-            f'print(Path(sam2amml_ros.__file__).parents[1], share("{PACKAGE}"), load_bundle("street32").path, sep="\\n")')
-    done = subprocess.run([sys.executable, '-c', code], cwd=prefix, env=env, capture_output=True, text=True, check=False)
+            f'print(Path(sam2amml_ros.__file__).parents[1], share("{PACKAGE}"), load_bundle("street32").path,'
+            r'sep="\n")')
+    done = subprocess.run([sys.executable, '-c', code], cwd=prefix, env=env, capture_output=True, text=True,
+                          check=False)
     if done.returncode:
         raise SystemExit(f'the installed package cannot be imported:\n{done.stderr}')
     for path in map(Path, done.stdout.split('\n')[:3]):
