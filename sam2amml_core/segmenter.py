@@ -11,6 +11,7 @@ import numpy as np
 from sam2amml_core.bundle import ModelBundle, SensorGeometry, load_bundle
 from sam2amml_core.engines import Engine, create_engine
 from sam2amml_core.frame import UNKNOWN, Frame, PointCloud, PointLabels
+from sam2amml_core.lidar.flat_sweep import flat_sweep
 from sam2amml_core.lidar.range_view import RangeView, make_range_view
 
 logger = logging.getLogger(__name__)
@@ -61,13 +62,10 @@ class Segmenter:
         }
         return PointLabels(labels, scores, stage_ms)
 
-    def warm_up(self, points: int = 120_000) -> None:
-        """Run once on random points, so that the first real sweep is not slower than the others."""
-        sensor = self.bundle.sensor
-        random = np.random.default_rng(0)
-        pixel = np.sort(random.integers(0, sensor.pixels, points))
-        features = random.standard_normal((points, len(self.bundle.normalisation.mean))).astype(np.float32)
-        self._infer(RangeView(np.ones(points, bool), features, pixel))
+    def warm_up(self) -> None:
+        """Label a made-up sweep of the model's LiDAR, so that the first real one is not slower than the others."""
+        self.segment(Frame(flat_sweep(self.bundle.sensor)))
+        self._sweeps = 0
 
     def _infer(self, view: RangeView) -> tuple[np.ndarray, np.ndarray]:
         if not len(view.pixel):

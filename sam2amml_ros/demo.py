@@ -22,7 +22,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sam2amml_core.errors import InputError, Sam2AmmlError
-from sam2amml_core.io.bag_messages import CLOUD_TOPIC, camera_info_topic, extrinsics_topic, image_topic
+from sam2amml_core.io.bag_messages import (
+    CLOUD_TOPIC,
+    ODOMETRY_TOPIC,
+    camera_info_topic,
+    extrinsics_topic,
+    image_topic,
+)
 from sam2amml_ros.demo_report import Recording, read_sequence, write_report
 from sam2amml_ros.stages import DROPPED_TOPIC, STAGES, stage_topic
 from sam2amml_ros.transport import environment
@@ -74,27 +80,45 @@ def play(bag: Path, cameras: tuple[str, ...], sweeps: int, recording: Recording,
     """Play the bag through the node and record what comes out."""
     recording.received.unlink(missing_ok=True)
     env = environment(domain_id=free_domain())
-    inputs = {'~/input/pointcloud': CLOUD_TOPIC}
+    inputs = {'~/input/pointcloud': CLOUD_TOPIC, '~/input/odometry': ODOMETRY_TOPIC}
     for name in cameras:
         inputs |= {f'~/input/{name}/image': image_topic(name), f'~/input/{name}/camera_info': camera_info_topic(name),
                    f'~/input/{name}/extrinsics': extrinsics_topic(name)}
     remaps = [text for private, topic in inputs.items() for text in ('-r', f'{private}:={topic}')]
     topics = [f'{OUTPUT_TOPIC} sensor_msgs/msg/PointCloud2',
-              f'{NODE}{DROPPED_TOPIC[1:]} std_msgs/msg/UInt64',
+              f'{NODE}{DROPPED_TOPIC[1:]} std_msgs/msg/UInt64 latched',
               *(f'{NODE}{stage_topic(stage)[1:]} std_msgs/msg/Float64' for stage in STAGES)]
     node = ['segmentation_node', '-p', f'model:={options.model}', '-p', f'threads:={options.threads}',
             '-p', f'camera_names:={_strings(cameras or ("",))}', *remaps]
     recorder = ['recorder_node', '-p', f'bag:={recording.bag}', '-p', f'log:={recording.received}',
                 '-p', f'topics:={_strings(topics)}']
-    wait_for = [OUTPUT_TOPIC, CLOUD_TOPIC, *(image_topic(name) for name in cameras)]
+    wait_for = [CLOUD_TOPIC, *(image_topic(name) for name in cameras)]
     player = ['playback_node', '-p', f'bag:={bag}', '-p', 'stamp:=shifted', '-p', f'log:={recording.published}',
               '-p', f'wait_for:={_strings(wait_for)}', '-p', f'wait_s:={READY_S}', '-p', 'settle_s:=1.0']
-    with process(recorder, env, logs), process(node, env, logs) as labeller, process(player, env, logs) as playing:
-        columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task('starting nodes', total=sweeps)
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (process(recorder, env, logs) as writer, process(node, env, logs) as labeller,
+          Progress(*columns, console=console) as progress):
+        task = progress.add_task('starting nodes', total=sweeps)
+        _await_node(recording.received, writer, labeller, logs)
+        with process(player, env, logs) as playing:
             for done in _results(recording.received, sweeps, playing, labeller, logs):
-                progress.update(task, completed=done, description='labelling' if done else 'starting nodes')
+                progress.update(task, completed=done, description='labelling')
+
+
+def _await_node(log: Path, recorder: subprocess.Popen, node: subprocess.Popen, logs: Path) -> None:
+    """Until the recorder has got the node's latched count of dropped sweeps: both are ready and have found each other.
+
+    Raises InputError when one ends or ``READY_S`` pass before that.
+    """
+    deadline = time.monotonic() + READY_S
+    while not (log.is_file() and DROPPED_TOPIC[1:] in log.read_text()):
+        for child, name in ((node, 'segmentation_node'), (recorder, 'recorder_node')):
+            if child.poll() is not None:
+                raise InputError(f'{name} ended early; see {logs / name}.log: {_last_line(logs, name)}')
+        if time.monotonic() > deadline:
+            raise InputError(f'the nodes did not find each other within {READY_S:g} s; see {logs}, and allow UDP '
+                             'multicast on the loopback interface')
+        time.sleep(0.05)
 
 
 def _results(log: Path, sweeps: int, player: subprocess.Popen, node: subprocess.Popen, logs: Path) -> Iterator[int]:
@@ -107,8 +131,8 @@ def _results(log: Path, sweeps: int, player: subprocess.Popen, node: subprocess.
             done, last_change = count, time.monotonic()
             yield done
         if node.poll() is not None:
-            raise InputError(f'the segmentation node ended early; see {logs / "segmentation_node.log"}: '
-                             f'{_last_line(logs)}')
+            raise InputError(f'segmentation_node ended early; see {logs / "segmentation_node.log"}: '
+                             f'{_last_line(logs, "segmentation_node")}')
         if player.poll():
             raise InputError(f'playback failed; see {logs / "playback_node.log"}')
         if player.poll() is not None and time.monotonic() - last_change > SILENCE_S:
@@ -144,8 +168,8 @@ def _strings(values: tuple[str, ...] | list[str]) -> str:
     return '[' + ', '.join(f"'{value}'" for value in values) + ']'
 
 
-def _last_line(logs: Path) -> str:
-    lines = (logs / 'segmentation_node.log').read_text().strip().splitlines()
+def _last_line(logs: Path, name: str) -> str:
+    lines = (logs / f'{name}.log').read_text().strip().splitlines()
     return lines[-1] if lines else 'no message'
 
 

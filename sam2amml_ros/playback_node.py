@@ -69,7 +69,7 @@ class PlaybackNode(Node):
             reader = stack.enter_context(open_bag(Path(self._bag)))
             routes = self._routes(reader)
             log = stack.enter_context(Path(self._log_path).open('w')) if self._log_path else None
-            self._await_subscribers()
+            self._await_subscribers({route.publisher.topic_name: route.publisher for route in routes.values()})
             published = self._play_once(reader, routes, log)
             while self._loop and rclpy.ok():
                 published += self._play_once(reader, routes, log)
@@ -96,12 +96,19 @@ class PlaybackNode(Node):
             raise InputError(f'bag {self._bag} has no topic that can be played here')
         return routes
 
-    def _await_subscribers(self) -> None:
-        """Until every topic of ``wait_for`` has had a subscriber for ``settle_s``: others must match us as well."""
+    def _await_subscribers(self, publishers: dict[str, Any]) -> None:
+        """Until every topic of ``wait_for`` has had a subscriber for ``settle_s``: others must match us as well.
+
+        For a topic played here, only a subscriber that one of the ``publishers`` (by full topic name) has found counts.
+        """
+        def found(topic: str) -> int:
+            publisher = publishers.get(self.resolve_topic_name(topic))
+            return publisher.get_subscription_count() if publisher is not None else self.count_subscribers(topic)
+
         deadline = time.monotonic() + self._wait_s
         since = None
         while rclpy.ok():
-            missing = [topic for topic in self._wait_for if not self.count_subscribers(topic)]
+            missing = [topic for topic in self._wait_for if not found(topic)]
             now = time.monotonic()
             since = None if missing else since or now
             if since is not None and now - since >= (self._settle_s if self._wait_for else 0):

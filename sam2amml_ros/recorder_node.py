@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Float64, UInt64
 
@@ -28,6 +28,7 @@ from sam2amml_ros.process import run_node
 
 NUMBERS = (Float64, UInt64)
 """Messages whose value is noted too."""
+_DURABILITY = {False: DurabilityPolicy.VOLATILE, True: DurabilityPolicy.TRANSIENT_LOCAL}
 
 
 class RecorderNode(Node):
@@ -36,23 +37,26 @@ class RecorderNode(Node):
     def __init__(self) -> None:
         super().__init__('recorder_node')
         self._path = Path(str(self._declare('bag', '', 'folder of the bag to write; replaced if it is one')))
-        topics = self._declare('topics', [''], 'what to record: "TOPIC TYPE", one string each')
+        topics = self._declare('topics', [''], 'what to record, one string each: "TOPIC TYPE", or "TOPIC TYPE latched" '
+                               'to get what was published before, too')
         log = str(self._declare('log', '', 'file for one JSON line per message: topic, stamp, time received, value'))
         if self._path == Path():
             raise InputError('parameter bag is empty; give a folder: -p bag:=PATH')
         self._log: TextIO | None = Path(log).open('w', buffering=1) if log else None  # noqa: SIM115 (closed in close)
         self._writer: Any = self._open_writer()
-        reliable = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         self._subscriptions_kept = []
         for entry in topics:
-            topic, _, name = entry.partition(' ')
-            if not topic or not name:
+            words = entry.split()
+            if len(words) not in (2, 3) or words[2:] not in ([], ['latched']):
                 raise InputError(f'parameter topics has {entry!r}; write "TOPIC TYPE", such as '
                                  '"/points sensor_msgs/msg/PointCloud2"')
+            topic, name = words[:2]
             kind = message_class(name)
             connection = self._writer.add_connection(topic, name, typestore=typestore(), offered_qos_profiles=[qos()])
             store = partial(self._store, connection, has_header(kind), kind)
-            self._subscriptions_kept.append(self.create_subscription(kind, topic, store, reliable, raw=True))
+            wanted = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE,
+                                durability=_DURABILITY[len(words) == 3])
+            self._subscriptions_kept.append(self.create_subscription(kind, topic, store, wanted, raw=True))
         self.get_logger().info(f'recording {len(topics)} topics into {self._path}')
 
     def close(self) -> None:

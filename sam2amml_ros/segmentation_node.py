@@ -41,6 +41,7 @@ from sam2amml_ros.outputs import Outputs
 from sam2amml_ros.overlays import OverlayPublisher, publish_overlays
 from sam2amml_ros.parameters import BY_NAME, NodeParameters, after_change, declare, read
 from sam2amml_ros.process import resident_mb, run_node
+from sam2amml_ros.rehearsal import rehearse
 from sam2amml_ros.status import NodeStatus
 from sam2amml_ros.sweep_input import SweepInput
 from sam2amml_ros.sync_policies import make_collector
@@ -115,9 +116,10 @@ class SegmentationNode(ManagedNode):
         self._input = SweepInput(collector, self._worker.put, self._drop)
         self._input.switch_off(settings.cameras_off)
         self._undo += [self._stop_worker, self._input.stop]  # undone from the end: first no more input
-        self._worker.start()
+        self._worker.start(partial(rehearse, segmenter))
         self._input.start()
         self._subscribe(self._input)
+        self._outputs.publish_dropped(self.dropped)
         self.get_logger().info(
             f'ready: model {segmenter.bundle.name} in {segmenter.engine.name}, clouds from '
             f'{self.resolve_topic_name("~/input/pointcloud")}, cameras: {", ".join(settings.camera_names) or "none"}')

@@ -24,15 +24,19 @@ class LatestWorker(Generic[Item]):
         self._changed = threading.Condition()
         self._stopped = False
         self._dropped = 0
-        self._thread = threading.Thread(target=self._run, name='segmentation', daemon=True)
+        self._thread: threading.Thread | None = None
 
     @property
     def dropped(self) -> int:
         """Items that a newer one replaced before they were begun."""
         return self._dropped
 
-    def start(self) -> None:
+    def start(self, rehearse: Callable[[], None] | None = None) -> None:
+        """Start the thread; return when ``rehearse`` has run in it, whose error is given to ``failed``."""
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(rehearse, ready), name='segmentation', daemon=True)
         self._thread.start()
+        ready.wait()
 
     def put(self, item: Item) -> None:
         """Make this the next item; replaces one that still waits."""
@@ -48,11 +52,19 @@ class LatestWorker(Generic[Item]):
             self._stopped = True
             self._waiting = []
             self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _run(self) -> None:
+    def _run(self, rehearse: Callable[[], None] | None, ready: threading.Event) -> None:
+        try:
+            if rehearse is not None:
+                rehearse()
+        except Exception as error:
+            self._failed(error)
+        finally:
+            ready.set()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._stopped)

@@ -76,6 +76,38 @@ def test_stopping_lets_the_item_at_work_end_and_drops_the_one_that_waits() -> No
     assert done == [1]
 
 
+def test_the_rehearsal_runs_in_the_thread_that_works_and_ends_before_start_returns() -> None:
+    threads: list[threading.Thread] = []
+    finished = threading.Event()
+
+    def work(item: int) -> None:
+        threads.append(threading.current_thread())
+        finished.set()
+
+    worker = LatestWorker(work, lambda error: None)
+    worker.start(lambda: threads.append(threading.current_thread()))
+    assert len(threads) == 1
+    worker.put(1)
+    assert finished.wait(10)
+    assert worker.stop()
+    assert threads[0] is threads[1] is not threading.current_thread()
+
+
+def test_a_rehearsal_that_fails_is_reported_and_work_goes_on() -> None:
+    errors: list[Exception] = []
+    finished = threading.Event()
+
+    def fail() -> None:
+        raise ValueError('no memory')
+
+    worker: LatestWorker[int] = LatestWorker(lambda item: finished.set(), errors.append)
+    worker.start(fail)
+    assert [str(error) for error in errors] == ['no memory']
+    worker.put(1)
+    assert finished.wait(10)
+    assert worker.stop()
+
+
 def test_drops_are_all_counted_but_said_once_in_a_while() -> None:
     said: list[str] = []
     log = DropLog(said.append, period_s=1000)
