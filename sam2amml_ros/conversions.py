@@ -74,8 +74,7 @@ def point_fields(fields: Iterable[Field]) -> list[PointField]:
     return [PointField(name=f.name, offset=f.offset, datatype=f.datatype, count=f.count) for f in fields]
 
 
-def packed_palette(colors: np.ndarray, unknown: tuple[int, int, int] = (90, 90, 90)) -> np.ndarray:
-    """Class colours uint8 [C + 1, 3] as ``r << 16 | g << 8 | b``, uint32 [256]; ids without a class are ``unknown``."""
-    table = np.tile(np.array(unknown, np.uint32), (256, 1))
-    table[1:len(colors)] = colors[1:]
-    return (table[:, 0] << 16 | table[:, 1] << 8 | table[:, 2]).astype(np.uint32)
+def packed(colors: np.ndarray) -> np.ndarray:
+    """RGB uint8 [K, 3] as ``r << 16 | g << 8 | b``, uint32 [K]."""
+    wide = colors.astype(np.uint32)
+    return wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]

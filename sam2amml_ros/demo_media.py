@@ -10,21 +10,17 @@ from rich.console import Console
 from rich.progress import track
 
 from sam2amml_core.frame import Frame
-from sam2amml_core.geometry.projection import project
-from sam2amml_core.geometry.visibility import visible_points
 from sam2amml_core.io.bag import BagInput
-from sam2amml_core.labels import ClassSchema
-from sam2amml_core.viz import bird_eye, overlay, write_gif, write_video
+from sam2amml_core.viz import bird_eye, labelled_view, palette, write_gif, write_video
 from sam2amml_ros.demo_report import Sequence
 
 GIF_EVERY = 4
 GIF_WIDTH = 560
-UNKNOWN_COLOR = (90, 90, 90)
 
 
 def write_media(folder: Path, sequence: Sequence, labels: dict[int, np.ndarray], console: Console) -> None:
     """``overlay.mp4`` of all labelled sweeps, ``overlay.gif`` of every fourth, ``birds_eye.png`` of the middle one."""
-    colors = palette(sequence.schema)
+    colors = palette(sequence.schema.colors)
     pictures = []
     middle = min(labels, key=lambda index: abs(index - sequence.sweeps // 2))
     frames = enumerate(BagInput(sequence.bag))
@@ -49,21 +45,11 @@ def compose(frame: Frame, top: np.ndarray, point_colors: np.ndarray) -> np.ndarr
     """
     if not frame.views:
         return _even(top)
-    view = frame.views[0]
-    points = project(frame.cloud.xyz, [view.camera])[0]
-    seen = visible_points(points, view.camera)
-    drawn = overlay(view.image, points.uv[seen], point_colors[points.index[seen]])
+    drawn = labelled_view(frame.views[0], frame.cloud.xyz, point_colors)
     width = drawn.shape[1]
     scaled = cv2.resize(top, (width, round(top.shape[0] * width / top.shape[1])), interpolation=cv2.INTER_AREA)
     middle, half = scaled.shape[0] // 2, min(scaled.shape[0] // 2, drawn.shape[0])
     return _even(np.concatenate((drawn, scaled[middle - half:middle + half])))
-
-
-def palette(classes: ClassSchema) -> np.ndarray:
-    """uint8 [256, 3] by class id; ids without a class are grey."""
-    table = np.tile(np.array(UNKNOWN_COLOR, np.uint8), (256, 1))
-    table[1:len(classes.colors)] = classes.colors[1:]
-    return table
 
 
 def _even(image: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Float64, UInt64
 
 from sam2amml_core.frame import PointCloud, PointLabels
+from sam2amml_core.viz.palette import palette
 from sam2amml_ros.collector import Match
-from sam2amml_ros.conversions import coloured_message, packed_palette, selected_message
+from sam2amml_ros.conversions import coloured_message, packed, selected_message
 from sam2amml_ros.stages import DROPPED_TOPIC, LATENCY_TOPIC, STAGES, stage_topic
 from sam2amml_ros.transforms import LATCHED
 
@@ -23,11 +24,15 @@ SANE_LATENCY_S = 60.0
 
 
 class Outputs:
-    """All publishers of clouds and timings. ``colors`` uint8 [C + 1, 3] by class id; ``close`` destroys them."""
+    """All publishers of clouds and timings; ``close`` destroys them.
+
+    Made with the class colours uint8 [C + 1, 3]; ``colors`` uint8 [256, 3] has one for every id, RGB.
+    """
 
     def __init__(self, node: Node, colors: np.ndarray, cameras: tuple[str, ...] = ()) -> None:
         self._node = node
-        self._palette = packed_palette(colors)
+        self.colors = palette(colors)
+        self._packed = packed(self.colors)
         self._made: list[Any] = []
         self._segmentation = self._make(PointCloud2, '~/output/segmentation')
         self._visualization = self._make(PointCloud2, '~/output/visualization')
@@ -45,19 +50,13 @@ class Outputs:
             self._node.destroy_publisher(publisher)
         self._made.clear()
 
-    @property
-    def colors(self) -> np.ndarray:
-        """uint8 [256, 3] RGB by class id, unknown included."""
-        packed = self._palette
-        return np.stack((packed >> 16, packed >> 8, packed), axis=1).astype(np.uint8)
-
     def publish_labels(self, message: PointCloud2) -> None:
         self._segmentation.publish(message)
 
     def publish_visualization(self, message: PointCloud2, cloud: PointCloud, labels: PointLabels) -> None:
         """The coloured cloud, computed only if somebody subscribes."""
         if self._visualization.get_subscription_count():
-            self._visualization.publish(coloured_message(message, cloud.xyz, self._palette[labels.class_id]))
+            self._visualization.publish(coloured_message(message, cloud.xyz, self._packed[labels.class_id]))
 
     def publish_filtered(self, message: PointCloud2, labels: PointLabels, left_out: np.ndarray) -> None:
         """The input cloud without the classes bool [256] left out; only if somebody subscribes."""

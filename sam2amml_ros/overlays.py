@@ -13,8 +13,7 @@ from sensor_msgs.msg import Image
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import CameraView, PointCloud, PointLabels
-from sam2amml_core.geometry.projection import project
-from sam2amml_core.geometry.visibility import visible_points
+from sam2amml_core.viz.labelled_view import labelled_view
 from sam2amml_ros.camera_track import StampedImage
 from sam2amml_ros.cameras import CameraInput
 from sam2amml_ros.collector import OFF, Match
@@ -46,19 +45,11 @@ class OverlayPublisher:
         view, header = self.camera.view(image, cloud.frame_id)
         moved_cloud, moved_view = compensated(cloud, view)
         self._last = monotonic()
-        self._publisher.publish(image_message(header, draw(moved_view, moved_cloud, labels.class_id, colors)))
+        drawn = labelled_view(moved_view, moved_cloud.xyz, colors[labels.class_id])
+        self._publisher.publish(image_message(header, drawn))
 
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
-
-
-def draw(view: CameraView, cloud: PointCloud, class_id: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """The image uint8 [H, W, 3] with the points the camera sees, in the colours of their classes."""
-    from sam2amml_core.viz import overlay  # only when somebody looks
-
-    points = project(cloud.xyz, [view.camera])[0]
-    seen = visible_points(points, view.camera)
-    return overlay(view.image, points.uv[seen], colors[class_id[points.index[seen]]])
 
 
 def publish_overlays(overlays: tuple[OverlayPublisher, ...], match: Match[bytes, bytes], cloud: PointCloud,

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from sam2amml_core.errors import InputError
-from sam2amml_core.viz import bird_eye, overlay, write_gif, write_video
+from sam2amml_core.frame import Camera, CameraView
+from sam2amml_core.viz import bird_eye, labelled_view, overlay, palette, write_gif, write_video
+from sam2amml_core.viz.palette import UNKNOWN_COLOR
 
 RED, GREEN, BLUE = (np.array(c, np.uint8) for c in ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
@@ -85,3 +87,27 @@ def test_shapes_that_do_not_fit_are_named() -> None:
         overlay(np.zeros((4, 4, 3), np.uint8), np.zeros((3, 2), np.float32), np.zeros((2, 3), np.uint8))
     with pytest.raises(InputError, match='picture is'):
         overlay(np.zeros((4, 4), np.uint8), np.zeros((1, 2), np.float32), np.zeros((1, 3), np.uint8))
+
+
+def test_every_id_has_a_colour_and_ids_that_are_no_class_are_grey() -> None:
+    colors = np.array([[0, 0, 0], [1, 2, 3], [4, 5, 6]], np.uint8)
+    table = palette(colors)
+    assert table.shape == (256, 3)
+    assert table[1].tolist() == [1, 2, 3]
+    assert table[2].tolist() == [4, 5, 6]
+    assert (table[[0, 3, 255]] == UNKNOWN_COLOR).all()
+
+
+def test_a_labelled_view_shows_the_points_before_the_camera_and_not_those_a_wall_hides() -> None:
+    camera = Camera('front', 100, 80, np.array([[50, 0, 50, 0], [0, 50, 40, 0], [0, 0, 1, 0]], np.float64),
+                    np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], np.float64))
+    view = CameraView(camera, np.zeros((80, 100, 3), np.uint8), 0)
+    across, up = (axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60)))
+    wall = np.stack((np.full(3600, 5.0), across, up), axis=1)
+    far = np.array([[20.0, 0.0, 0.0], [-5.0, 0.0, 0.0]])
+    colors = np.concatenate((np.full((3600, 3), (0, 200, 0)), np.full((2, 3), (200, 0, 0)))).astype(np.uint8)
+    drawn = labelled_view(view, np.concatenate((wall, far)).astype(np.float32), colors)
+    assert drawn[40, 50].tolist() == [0, 200, 0]
+    assert not (drawn[..., 0] == 200).any()
+    alone = labelled_view(view, far.astype(np.float32), colors[-2:])
+    assert (alone[..., 0] == 200).any()

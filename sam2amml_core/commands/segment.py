@@ -16,16 +16,13 @@ from rich.table import Table
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import UNKNOWN, Frame, PointLabels
-from sam2amml_core.geometry.projection import project
-from sam2amml_core.geometry.visibility import visible_points
 from sam2amml_core.io.inputs import open_input
 from sam2amml_core.io.labels import make_folder, write_label
 from sam2amml_core.io.source import InputSource
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.metrics import ConfusionMatrix
 from sam2amml_core.segmenter import Segmenter
-
-UNKNOWN_COLOR = (110, 110, 110)
+from sam2amml_core.viz import bird_eye, labelled_view, palette
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def run(input_path: Path, output: Path, model: str = 'auto', engine: str = 'auto
     schema = segmenter.bundle.schema
     raw_ids = np.zeros(256, np.uint32)
     raw_ids[:len(schema.train_to_raw)] = schema.train_to_raw
-    colors = palette(schema)
+    colors = palette(schema.colors)
     total = len(source) if options.limit is None else min(options.limit, len(source))
     console.print(f'{source.kind} {input_path}: {total} sweeps, model {segmenter.bundle.name}')
     segmenter.warm_up()
@@ -105,27 +102,16 @@ def run(input_path: Path, output: Path, model: str = 'auto', engine: str = 'auto
     return summary
 
 
-def palette(schema: ClassSchema) -> np.ndarray:
-    """RGB of every possible class id, uint8 [256, 3]; ids that are no class, such as UNKNOWN, are grey."""
-    colors = np.full((256, 3), UNKNOWN_COLOR, np.uint8)
-    colors[1:len(schema.colors)] = schema.colors[1:]
-    return colors
-
-
 def draw(frame: Frame, colors: np.ndarray, options: SegmentOptions) -> Iterator[tuple[str, np.ndarray]]:
     """(ending of the file name, RGB image): the sweep from above, and each view with its visible points drawn over it.
 
     colors: uint8 [N, 3], one for each point.
     """
-    from sam2amml_core import viz  # drawing is not loaded for labels alone
-
     if options.pictures:
-        yield '.png', viz.bird_eye(frame.cloud.xyz, colors)
+        yield '.png', bird_eye(frame.cloud.xyz, colors)
     if options.cameras:
-        projection = project(frame.cloud.xyz, [view.camera for view in frame.views])
-        for points, view in zip(projection, frame.views, strict=True):
-            seen = visible_points(points, view.camera)
-            yield f'_{view.camera.name}.jpg', viz.overlay(view.image, points.uv[seen], colors[points.index[seen]])
+        for view in frame.views:
+            yield f'_{view.camera.name}.jpg', labelled_view(view, frame.cloud.xyz, colors)
 
 
 def save_picture(path: Path, image: np.ndarray) -> None:
