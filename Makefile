@@ -50,7 +50,8 @@ venv-dev: .venv-dev/.ready ## the environment for everything else
 
 .venv-dev/.ready: $(PACKAGING)
 	$(PYTHON) -m venv --clear .venv-dev
-	$(DEV) $(PIP_INSTALL) -e '.[ros,world,train,viz,dev]'
+	$(DEV) $(PIP_INSTALL) -e '.[ros,world,train,masks,scale,viz,dev]'
+	SAM2_BUILD_CUDA=0 $(DEV) $(PIP_INSTALL) --no-build-isolation -e '.[sam2]'
 	@touch $@
 
 clean: ## remove environments and everything that was made

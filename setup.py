@@ -26,10 +26,14 @@ ROS = [
     'ros-nav-msgs>=5.5',
 ]
 WORLD = ['embreex>=4.4']
-TRAIN = [*WORLD, 'torch>=2.6', 'onnx>=1.18', 'onnxscript>=0.5']
-SAM2 = ['sam2==1.1.0', 'torch>=2.6', 'torchvision>=0.21']
+TRAIN = [*WORLD, 'torch>=2.6', 'onnx>=1.18', 'onnxscript>=0.5', 'lightning>=2.5', 'tensorboard>=2.18']
+MASKS = ['scikit-image>=0.24', 'scipy>=1.11']
+SAM2 = [*MASKS, 'sam2==1.1.0', 'torch>=2.6', 'torchvision>=0.21']  # build with --no-build-isolation, see Makefile
 COLCON = ['colcon-core>=0.18', 'colcon-ros>=0.5', 'colcon-package-selection>=0.2']
-DEV = [*COLCON, 'hypothesis>=6.100', 'mypy>=1.15', 'pytest>=8', 'pytest-timeout>=2.3', 'ruff>=0.9', 'types-PyYAML>=6']
+DEV = [
+    *COLCON, 'hypothesis>=6.100', 'mypy>=1.15', 'pytest>=8', 'pytest-timeout>=2.3', 'ruff>=0.9', 'types-PyYAML>=6',
+    'spconv>=2.3.6',  # its CPU build: what our sparse convolutions are measured against
+]
 
 setup(
     name=NAME,
@@ -64,7 +68,9 @@ setup(
         'ros': ROS,  # not needed where a ROS 2 distribution brings these
         'world': WORLD,
         'train': TRAIN,
+        'masks': MASKS,
         'sam2': SAM2,
+        'scale': ['ray>=2.40'],
         'viz': [],
         'dev': DEV,
     },
