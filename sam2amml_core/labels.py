@@ -111,7 +111,13 @@ NUSCENES = _schema('nuscenes', (
 
 COARSE_NAMES = ('road', 'sidewalk', 'building', 'pole', 'vegetation', 'person', 'two-wheeler', 'car', 'truck', 'bus',
                 'none')
-"""Classes both data sets can be reduced to; a position here is a coarse id, the last one means none of them."""
+"""Classes both data sets can be reduced to; a position here is a coarse id, the last one means none of them.
+
+They are those of the coarsely labelled nuScenes range images. Where these merge what SemanticKITTI tells apart, the
+table below follows them: what one may drive on is road, all that is built is building, all that grows, the ground it
+grows on too, is vegetation, whoever rides is part of the two-wheeler. SemanticKITTI has no bus of its own:
+other-vehicle is it.
+"""
 
 _COARSE_OF = {
     'car': 'car', 'bicycle': 'two-wheeler', 'motorcycle': 'two-wheeler', 'truck': 'truck', 'other-vehicle': 'bus',
