@@ -1,0 +1,174 @@
+"""Mask consistency: points that fall into one mask of an image should get one label (the loss of SAM2-AMML).
+
+No formula of SAM2-AMML has been published; what follows is our own design after its abstract, unless a source is named.
+A mask m has points i with logits z_i, p_i = softmax(z_i), trust u_i, and sg stops the gradient:
+
+    w_i = u_i * max_c sg p_i                    confident points teach more
+    q_m = sg sum_i w_i p_i / sum_i w_i          what the mask as a whole says
+    r_m = purity: of its labels where it has some, else max_c q_m
+    a_m = r_m * n_m^(1/2) if n_m >= 3 and r_m is large enough, else 0,      n_m = sum_i u_i
+    L   = sum_m a_m (1 / n_m) sum_i u_i D(q_m, p_i) / sum_m a_m
+
+Each mask is averaged before masks are, so a large mask counts by the root of its size only. The divergences D:
+
+    kl               KL(q_m || p_i), gradient (p_i - q_m): bounded, and never lost on points that are surely wrong
+    logit_variance   |z_i - mean_m z|^2 / C                    after SAM_RS (Ma et al., TGRS 2024)
+    jensen_shannon   KL(p_i || mean_m p), gradient through both
+    hard_majority    -log p_i[argmax_c q_m]
+    prototype        contrast of features with the masks' mean features, after S2C (Kweon and Yoon, CVPR 2024);
+                     masks that say the same class are not pushed apart
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sam2amml_core.errors import InputError
+from sam2amml_core.losses.segments import segment_mean, segment_sum
+
+Divergence = Literal['kl', 'logit_variance', 'jensen_shannon', 'hard_majority', 'prototype']
+
+
+@dataclass(frozen=True)
+class ConsistencySettings:
+    """Which divergence, and which masks count.
+
+    min_points        masks with less trust in all are left out
+    min_label_purity  masks whose labels agree less are left out
+    min_agreement     masks without labels: left out if the mean prediction is less sure
+    label_mix         how much of a pure mask's own label goes into what the mask says
+    temperature       prototype: of the contrast
+    """
+
+    divergence: Divergence = 'kl'
+    min_points: float = 3.0
+    min_label_purity: float = 0.8
+    min_agreement: float = 0.6
+    label_mix: float = 0.5
+    temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        if self.divergence not in get_args(Divergence):
+            raise InputError(f'no divergence {self.divergence!r}; choose one of {", ".join(get_args(Divergence))}')
+
+
+@dataclass(frozen=True, eq=False)
+class Consistency:
+    """The loss, and what to watch: masks there were, those that counted, and the mean disagreement with them."""
+
+    loss: Tensor
+    masks: int
+    active_masks: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Masks:
+    """M masks with their P points: mask of each point, what each mask says, its size and weight; all detached."""
+
+    owner: Tensor
+    trust: Tensor
+    size: Tensor
+    target: Tensor
+    weight: Tensor
+
+
+def mask_consistency(scores: Tensor, mask: Tensor, settings: ConsistencySettings, *, trust: Tensor | None = None,
+                     label: Tensor | None = None, features: Tensor | None = None) -> Consistency:
+    """Consistency of ``scores`` [N, C] (logits) with masks.
+
+    mask      int64 [N], 0 = no mask; ids of different images and sweeps of a batch must differ
+    trust     float [N] in 0..1, how sure it is that the point belongs to its mask; None: all 1
+    label     int64 [N] train ids, 0 = unknown; None: without labels. They judge and sharpen masks
+    features  float [N, D], for ``prototype`` alone
+
+    Without any mask that counts the loss is 0 and still has a gradient. Raises ``InputError`` on arrays that do not
+    match.
+    """
+    _check(scores, mask, trust, label, features, settings)
+    point = torch.nonzero(mask > 0).flatten()
+    if not len(point):
+        return Consistency(scores.sum() * 0, 0, 0)
+    _, owner = torch.unique(mask[point], return_inverse=True)
+    logits = scores[point].float()
+    log_p = logits.log_softmax(1)
+    u = torch.ones(len(point), device=scores.device) if trust is None else trust[point].float()
+    masks = _judge(log_p.detach(), owner, u, None if label is None else label[point], settings)
+    if settings.divergence == 'prototype' and features is not None:
+        distance = _prototype(features[point].float(), masks, settings.temperature)
+    else:
+        distance = _divergence(logits, log_p, masks, settings.divergence)
+    per_mask = segment_sum(masks.trust * distance, owner, len(masks.size)) / masks.size.clamp(min=1e-6)
+    total = masks.weight.sum()
+    loss = (masks.weight * per_mask).sum() / total.clamp(min=1e-6)
+    return Consistency(loss, len(masks.size), int((masks.weight > 0).sum()))
+
+
+def warm_up(progress: float, start: float = 0.05, length: float = 0.10) -> float:
+    """Factor of the loss at ``progress`` 0..1 of training: 0 before ``start``, then linearly to 1."""
+    return min(max((progress - start) / length, 0.0), 1.0)
+
+
+def _judge(log_p: Tensor, owner: Tensor, u: Tensor, label: Tensor | None, settings: ConsistencySettings) -> _Masks:
+    count = int(owner.max()) + 1
+    p = log_p.exp()
+    size = segment_sum(u, owner, count)
+    target = segment_mean(p, u * p.max(1).values, owner, count)
+    purity = target.max(1).values
+    limit = torch.full_like(purity, settings.min_agreement)
+    if label is not None:
+        votes = segment_sum(F.one_hot(label, p.shape[1] + 1)[:, 1:].float() * u[:, None], owner, count)
+        known = votes.sum(1)
+        has_label = known > 0
+        label_purity = votes.max(1).values / known.clamp(min=1e-6)
+        purity = torch.where(has_label, label_purity, purity)
+        limit = torch.where(has_label, torch.full_like(limit, settings.min_label_purity), limit)
+        mix = (settings.label_mix * has_label)[:, None]
+        target = (1 - mix) * target + mix * F.one_hot(votes.argmax(1), p.shape[1])
+    counts = (size >= settings.min_points) & (purity >= limit)
+    return _Masks(owner, u, size, target, torch.where(counts, purity * size.sqrt(), 0.0))
+
+
+def _divergence(logits: Tensor, log_p: Tensor, masks: _Masks, kind: Divergence) -> Tensor:
+    """D(q, p_i) of every point, [P]."""
+    owner, count = masks.owner, len(masks.size)
+    if kind == 'logit_variance':
+        mean = segment_mean(logits, masks.trust, owner, count)
+        return (logits - mean[owner]).square().mean(1)
+    if kind == 'jensen_shannon':
+        p = log_p.exp()
+        mean = segment_mean(p, masks.trust, owner, count).clamp(min=1e-12)
+        return (p * (log_p - mean.log()[owner])).sum(1)
+    if kind == 'hard_majority':
+        return -log_p.gather(1, masks.target.argmax(1)[owner][:, None]).squeeze(1)
+    # the entropy of q has no gradient, but with it the loss is 0 exactly where points agree with their mask
+    entropy = torch.special.entr(masks.target).sum(1)
+    return -(masks.target[owner] * log_p).sum(1) - entropy[owner]
+
+
+def _prototype(features: Tensor, masks: _Masks, temperature: float) -> Tensor:
+    """Cross-entropy of picking the own mask's prototype, among those of masks that say another class; [P]."""
+    count = len(masks.size)
+    f = F.normalize(features, dim=1)
+    prototype = F.normalize(segment_mean(f.detach(), masks.trust, masks.owner, count), dim=1)
+    said = masks.target.argmax(1)
+    same = (said[:, None] == said[None, :]) & ~torch.eye(count, dtype=torch.bool, device=f.device)
+    excluded = same | (masks.weight == 0)[None, :]
+    excluded.fill_diagonal_(False)
+    similarity = (f @ prototype.T / temperature).masked_fill(excluded[masks.owner], -torch.inf)
+    return F.cross_entropy(similarity, masks.owner, reduction='none')
+
+
+def _check(scores: Tensor, mask: Tensor, trust: Tensor | None, label: Tensor | None, features: Tensor | None,
+           settings: ConsistencySettings) -> None:
+    if scores.ndim != 2:
+        raise InputError(f'scores have shape {list(scores.shape)}; give [points, classes]')
+    for name, values in (('mask', mask), ('trust', trust), ('label', label), ('features', features)):
+        if values is not None and len(values) != len(scores):
+            raise InputError(f'{name} has {len(values)} rows for {len(scores)} points; give one for each point')
+    if settings.divergence == 'prototype' and features is None:
+        raise InputError("divergence 'prototype' needs features of the points; give a backbone that returns them")
