@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sam2amml_core.errors import BundleError, InputError
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.labels import schema as find_schema
+from sam2amml_core.lidar.input_spec import InputSpec, RangeInput
 
 FORMAT_VERSION = 1
 BUNDLE_FILE = 'bundle.yaml'
@@ -65,7 +66,7 @@ class SensorGeometry(_Strict):
 
 
 class Normalisation(_Strict):
-    """``(feature - mean) / std`` for each point feature of ``lidar.range_view.FEATURES``, by name."""
+    """``(feature - mean) / std`` for each feature by name: ``range_view.FEATURES`` or those of ``preparation``."""
 
     mean: dict[str, float]
     std: dict[str, float]
@@ -109,6 +110,7 @@ class BundleSpec(_Strict):
     classes: tuple[ClassEntry, ...]
     sensor: SensorGeometry
     normalisation: Normalisation
+    input: InputSpec = RangeInput()
     onnx_file: str = ONNX_FILE
     onnx_sha256: str = Field(pattern=r'^[0-9a-f]{64}$')
     provenance: Provenance = Provenance()
@@ -133,6 +135,11 @@ class ModelBundle:
     @property
     def normalisation(self) -> Normalisation:
         return self.spec.normalisation
+
+    @property
+    def input(self) -> InputSpec:
+        """How sweeps are prepared for the network."""
+        return self.spec.input
 
     @property
     def onnx_path(self) -> Path:
@@ -189,7 +196,8 @@ def load_bundle(path_or_name: str | os.PathLike[str]) -> ModelBundle:
 
 
 def write_bundle(folder: str | os.PathLike[str], onnx: str | os.PathLike[str], name: str, schema: ClassSchema,
-                 sensor: SensorGeometry, normalisation: Normalisation, provenance: Provenance) -> ModelBundle:
+                 sensor: SensorGeometry, normalisation: Normalisation, provenance: Provenance,
+                 input_spec: InputSpec | None = None) -> ModelBundle:
     """Write a bundle folder from an ONNX file: complete or not at all; an older bundle there is replaced.
 
     Raises ``BundleError`` if the folder cannot be written or holds something that is not a bundle.
@@ -199,7 +207,8 @@ def write_bundle(folder: str | os.PathLike[str], onnx: str | os.PathLike[str], n
         raise BundleError(f'{target} exists and is not a model bundle; choose another folder')
     try:
         spec = BundleSpec(name=name, schema_name=schema.name, classes=class_entries(schema), sensor=sensor,
-                          normalisation=normalisation, onnx_sha256=sha256_of(source), provenance=provenance)
+                          normalisation=normalisation, input=input_spec or RangeInput(), onnx_sha256=sha256_of(source),
+                          provenance=provenance)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{target.name}.') as scratch:
             staged = Path(scratch) / 'new'

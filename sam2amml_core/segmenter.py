@@ -12,7 +12,8 @@ from sam2amml_core.bundle import ModelBundle, SensorGeometry, load_bundle
 from sam2amml_core.engines import Engine, create_engine
 from sam2amml_core.frame import UNKNOWN, Frame, PointCloud, PointLabels
 from sam2amml_core.lidar.flat_sweep import flat_sweep
-from sam2amml_core.lidar.range_view import RangeView, make_range_view
+from sam2amml_core.lidar.preparation import Prepared, prepare
+from sam2amml_core.lidar.range_view import RangeView
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Segmenter:
         """
         cloud = frame.cloud
         start = perf_counter()
-        view = make_range_view(cloud, self.bundle.sensor, self.bundle.normalisation)
+        view = prepare(self.bundle.input, cloud, self.bundle.sensor, self.bundle.normalisation)
         prepared = perf_counter()
         class_id, probability = self._infer(view)
         inferred = perf_counter()
@@ -67,14 +68,13 @@ class Segmenter:
         self.segment(Frame(flat_sweep(self.bundle.sensor)))
         self._sweeps = 0
 
-    def _infer(self, view: RangeView) -> tuple[np.ndarray, np.ndarray]:
-        if not len(view.pixel):
+    def _infer(self, view: Prepared) -> tuple[np.ndarray, np.ndarray]:
+        if not view.valid.any():
             return np.zeros(0, np.uint8), np.zeros(0, np.float32)
-        inputs = {'features': view.features, 'pixel': view.pixel}
-        class_id, probability = self.engine.run(inputs, ('class_id', 'probability'))
+        class_id, probability = self.engine.run(view.inputs, ('class_id', 'probability'))
         return class_id, probability
 
-    def _check_fit(self, cloud: PointCloud, view: RangeView) -> None:
+    def _check_fit(self, cloud: PointCloud, view: Prepared) -> None:
         if self._sweeps % FIT_CHECK_EVERY == 0:
             for topic, message in fit_warnings(cloud, view, self.bundle.sensor).items():
                 if topic not in self._warned:
@@ -83,7 +83,7 @@ class Segmenter:
         self._sweeps += 1
 
 
-def fit_warnings(cloud: PointCloud, view: RangeView, sensor: SensorGeometry) -> dict[str, str]:
+def fit_warnings(cloud: PointCloud, view: Prepared | RangeView, sensor: SensorGeometry) -> dict[str, str]:
     """What speaks against a sweep coming from the LiDAR a model was made for: topic -> sentence; empty if it fits."""
     found: dict[str, str] = {}
     finite = np.isfinite(cloud.xyz).all(axis=1)
@@ -91,7 +91,7 @@ def fit_warnings(cloud: PointCloud, view: RangeView, sensor: SensorGeometry) -> 
     if count == 0:
         return {'empty': 'the sweep has no finite point'} if len(cloud) else found
     near = finite & (np.abs(cloud.xyz).max(axis=1, initial=0) < sensor.min_range_m)
-    lost = 1 - len(view.pixel) / max(1, count - int(near.sum()))
+    lost = 1 - int(np.count_nonzero(view.valid)) / max(1, count - int(near.sum()))
     if lost > 0.1:
         found['field of view'] = (
             f'{lost:.0%} of the points lie outside its field of view ({sensor.fov_down_deg:g} to '

@@ -8,7 +8,6 @@ import tempfile
 import warnings
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -41,7 +40,7 @@ class ExportHead(nn.Module):
 def export_onnx(network: FrustumRangeNet, path: Path) -> None:
     """Write ``network`` as ONNX with a dynamic number of points."""
     network = deepcopy(network).eval().cpu()
-    fold_batch_norm(network)
+    network.fold_norms()
     features = torch.randn(64, network.config.features)
     pixel = torch.arange(64)
     points = torch.export.Dim('points', min=2)
@@ -78,28 +77,6 @@ def shrink(path: Path, minimum: int = 4096) -> None:
     graph.node.extend(nodes)
     onnx.checker.check_model(model)
     onnx.save(model, path)
-
-
-def fold_batch_norm(network: FrustumRangeNet) -> None:
-    """Fold the batch norms of point layers into their linear layers, in place; convolutions are folded by runtimes."""
-    network.point_in = nn.Sequential(_folded(network.point_in.linear, network.point_in.norm), nn.ReLU())
-    network.point_out = nn.Sequential(_folded(network.point_out.linear, network.point_out.norm), nn.ReLU())
-    norm = network.head_norm
-    with torch.no_grad():
-        network.head_image.weight.mul_(_scale(norm)[:, None, None, None])
-    network.head_point, network.head_norm = _folded(network.head_point, norm), nn.Identity()
-
-
-def _folded(linear: Any, norm: Any) -> nn.Linear:
-    result = nn.Linear(linear.in_features, linear.out_features)
-    with torch.no_grad():
-        result.weight.copy_(linear.weight * _scale(norm)[:, None])
-        result.bias.copy_(norm.bias - norm.running_mean * _scale(norm))
-    return result
-
-
-def _scale(norm: Any) -> Tensor:
-    return norm.weight / torch.sqrt(norm.running_var + norm.eps)
 
 
 def export_bundle(network: FrustumRangeNet, folder: Path, name: str, schema: ClassSchema, sensor: SensorGeometry,

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sam2amml_core.lidar.backbones.norms import scale_and_shift
 
 SCATTER_WIDTH = 8
 """Channels scattered at once: ONNX Runtime on CPU is 5 to 6 times slower per scatter with twice as many."""
@@ -123,7 +126,7 @@ class FrustumRangeNet(nn.Module):
         self.image = RangeUNet(width + config.features + 1, config.channels, config.blocks)
         # a linear layer of the frustum features commutes with gathering them, and there are fewer frusta than points
         self.head_image = nn.Conv2d(config.channels[0], head, 1, bias=False)
-        self.head_point = nn.Linear(width, head, bias=False)
+        self.head_point: nn.Module = nn.Linear(width, head, bias=False)
         self.head_norm: nn.Module = nn.BatchNorm1d(head)
         self.classifier = nn.Linear(head, config.classes)
 
@@ -132,6 +135,10 @@ class FrustumRangeNet(nn.Module):
 
         With several sweeps, ``pixel`` of sweep b is offset by ``b * height * width``.
         """
+        return self.classifier(self.embed(features, pixel, sweeps))
+
+    def embed(self, features: Tensor, pixel: Tensor, sweeps: int = 1) -> Tensor:
+        """Features [N, head_channels] of every point, before the classifier; arguments as for ``forward``."""
         config = self.config
         cells = sweeps * config.height * config.width
         ones = torch.ones_like(features[:, :1])
@@ -144,17 +151,37 @@ class FrustumRangeNet(nn.Module):
         image = frusta.reshape(sweeps, config.height, config.width, -1).permute(0, 3, 1, 2)
         image = self.head_image(self.image(image))
         context = image.permute(0, 2, 3, 1).reshape(cells, -1)
-        hidden = F.relu(self.head_norm(self.head_point(points) + context.index_select(0, pixel)))
-        return self.classifier(hidden)
+        return F.relu(self.head_norm(self.head_point(points) + context.index_select(0, pixel)))
+
+    def fold_norms(self) -> None:
+        """Fold the batch norms of point layers into their linear layers, in place; for inference only.
+
+        Those of convolutions are left to the runtimes, which fold them.
+        """
+        self.point_in = nn.Sequential(_folded(self.point_in.linear, self.point_in.norm), nn.ReLU())
+        self.point_out = nn.Sequential(_folded(self.point_out.linear, self.point_out.norm), nn.ReLU())
+        norm = self.head_norm
+        with torch.no_grad():
+            self.head_image.weight.mul_(scale_and_shift(norm)[0][:, None, None, None])
+        self.head_point, self.head_norm = _folded(self.head_point, norm), nn.Identity()
 
 
-def scatter(values: Tensor, index: Tensor, cells: int, reduce: str) -> Tensor:
-    """Reduce rows of ``values`` [N, C] that share an ``index`` [N] into [cells, C]; empty cells are 0.
+def _folded(linear: Any, norm: Any) -> nn.Linear:
+    result = nn.Linear(linear.in_features, linear.out_features)
+    scale, shift = scale_and_shift(norm)
+    with torch.no_grad():
+        result.weight.copy_(linear.weight * scale[:, None])
+        result.bias.copy_(shift if linear.bias is None else linear.bias * scale + shift)
+    return result
 
-    ``amax`` starts from 0 too, so it expects values that are not negative.
+
+def scatter(values: Tensor, index: Tensor, cells: int, reduce: str, empty_value: float = 0.0) -> Tensor:
+    """Reduce rows of ``values`` [N, C] that share an ``index`` [N] into [cells, C]; empty cells are ``empty_value``.
+
+    ``amax`` starts from there too, so it expects values that are not below.
     """
     parts = []
     for part in values.split(SCATTER_WIDTH, dim=1):
-        empty = torch.zeros(cells, part.shape[1], dtype=part.dtype, device=part.device)
+        empty = torch.full((cells, part.shape[1]), empty_value, dtype=part.dtype, device=part.device)
         parts.append(empty.scatter_reduce(0, index[:, None].expand_as(part), part, reduce, include_self=True))
     return torch.cat(parts, 1)

@@ -1,0 +1,1 @@
+"""Sparse convolution: neighbour tables (NumPy) and the convolutions that use them (torch, imported where used)."""
