@@ -41,15 +41,50 @@ def paste_objects(sweep: LabelledSweep, other: LabelledSweep, classes: np.ndarra
         return sweep
     result = sweep
     for _ in range(copies):
-        turn = rng.uniform(-np.pi, np.pi)
-        c, s = np.cos(turn), np.sin(turn)
-        turned = rare.with_xyz(rare.xyz @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]))
-        nearest = {id(part): _nearest(part) for part in (result, turned)}
-        # neighbouring points of one sweep share cells, so compare with what the other sweep has there
-        keep_old = nearest[id(turned)][_cell(result)] > _distance(result) - 0.5
-        keep_new = nearest[id(result)][_cell(turned)] > _distance(turned) - 0.5
-        result = result.take(keep_old).join(turned.take(keep_new))
+        result = insert(result, _turned(rare, rng.uniform(-np.pi, np.pi)))
     return result
+
+
+def paste_instances(sweep: LabelledSweep, other: LabelledSweep, classes: np.ndarray, ground: np.ndarray, count: int,
+                    rng: np.random.Generator, least: int = 20) -> LabelledSweep:
+    """Up to ``count`` single objects of some ``classes`` (train ids) of ``other`` that have ``least`` points or more,
+    each set upon a point of the classes ``ground`` at about its own distance, where its density is right (after the
+    instance pasting of Xu et al., RPVNet, 2021). Without instance ids nothing is pasted.
+    """
+    wanted = np.isin(other.label, classes) & (other.instance > 0)
+    objects, points = np.unique(other.instance[wanted], return_counts=True)
+    objects = objects[points >= least]
+    floor = sweep.xyz[np.isin(sweep.label, ground)]
+    if not len(objects) or not len(floor):
+        return sweep
+    reach = np.hypot(floor[:, 0], floor[:, 1])
+    result = sweep
+    for number in rng.choice(objects, count):
+        thing = other.take(wanted & (other.instance == number))
+        middle = thing.xyz[:, :2].mean(axis=0)
+        distance = float(np.hypot(*middle))
+        near = np.flatnonzero(np.abs(reach - distance) < 0.1 * distance)
+        if not len(near):
+            continue
+        place = floor[rng.choice(near)]
+        moved = _turned(thing, float(np.arctan2(place[1], place[0]) - np.arctan2(middle[1], middle[0])))
+        lift = np.array([0, 0, place[2] - moved.xyz[:, 2].min()], np.float32)
+        result = insert(result, moved.with_xyz(moved.xyz + lift))
+    return result
+
+
+def insert(sweep: LabelledSweep, addition: LabelledSweep) -> LabelledSweep:
+    """Both together; of what lies behind one another in the same beam and direction the nearer remains."""
+    nearest = {id(part): _nearest(part) for part in (sweep, addition)}
+    # neighbouring points of one sweep share cells, so compare with what the other sweep has there
+    keep_old = nearest[id(addition)][_cell(sweep)] > _distance(sweep) - 0.5
+    keep_new = nearest[id(sweep)][_cell(addition)] > _distance(addition) - 0.5
+    return sweep.take(keep_old).join(addition.take(keep_new))
+
+
+def _turned(sweep: LabelledSweep, turn: float) -> LabelledSweep:
+    c, s = np.cos(turn), np.sin(turn)
+    return sweep.with_xyz(sweep.xyz @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]))
 
 
 def _cell(sweep: LabelledSweep) -> np.ndarray:

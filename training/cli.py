@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from sam2amml_core.errors import Sam2AmmlError
+from training.cli_data import add_data_commands
 
 app = typer.Typer(name='sam2amml', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help='Label every LiDAR point of a moving vehicle, and train the networks that do it.')
@@ -190,6 +191,9 @@ def realism(
     from training.commands.realism import run
 
     run(data, worlds, output, markdown, processes)
+
+
+add_data_commands(app)
 
 
 def main() -> None:

@@ -1,0 +1,89 @@
+"""SemanticKITTI's submission: a zip of ``sequences/NN/predictions/NNNNNN.label`` with raw ids, and its check."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sam2amml_core.errors import InputError
+from sam2amml_core.io.labels import make_folder
+from sam2amml_core.labels import ClassSchema
+
+TEST_SEQUENCES = ('11', '12', '13', '14', '15', '16', '17', '18', '19', '20', '21')
+
+
+def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], schema: ClassSchema) -> Path:
+    """Write the zip at ``path`` from (scan name ``NN/NNNNNN``, train ids [N]), whole or not at all; return it.
+
+    Folders get entries of their own, which the benchmark's check asks for; labels are uint32 raw ids. Raises InputError
+    when the name does not end in .zip, a train id is out of range, or the file cannot be written.
+    """
+    if path.suffix != '.zip':
+        raise InputError(f'{path} must end in .zip')
+    make_folder(path.parent)
+    scratch = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    folders: set[str] = set()
+    try:
+        with zipfile.ZipFile(scratch, 'w', zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, train in predictions:
+                sequence, _, scan = name.partition('/')
+                for folder in ('sequences/', f'sequences/{sequence}/', f'sequences/{sequence}/predictions/'):
+                    if folder not in folders:
+                        archive.writestr(zipfile.ZipInfo(folder), b'')
+                        folders.add(folder)
+                if len(train) and int(train.max()) >= len(schema):
+                    raise InputError(f'prediction of scan {name} has train id {train.max()}; the schema ends at '
+                                     f'{len(schema) - 1}')
+                raw = schema.train_to_raw[train].astype('<u4')
+                archive.writestr(f'sequences/{sequence}/predictions/{scan}.label', raw.tobytes())
+        os.replace(scratch, path)
+    except OSError as error:
+        raise InputError(f'cannot write {path}: {error.strerror}; choose another output') from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    return path
+
+
+def check_submission(path: Path, root: Path, schema: ClassSchema,
+                     sequences: Sequence[str] = TEST_SEQUENCES) -> int:
+    """Number of scans of a zip that the benchmark would take.
+
+    ``root`` holds ``sequences/NN/velodyne``. Checked as the benchmark does: the name, entries for the folders, a file
+    for every scan, its size; beyond it: only raw ids that the benchmark counts (writing train ids is the commonest
+    mistake), no file that is none of a scan's. Raises InputError naming the first fault.
+    """
+    if path.suffix != '.zip' or not zipfile.is_zipfile(path):
+        raise InputError(f'{path} is not a zip file whose name ends in .zip')
+    allowed = np.zeros(65536, bool)
+    allowed[schema.train_to_raw] = True
+    with zipfile.ZipFile(path) as archive:
+        entries = {info.filename: info for info in archive.infolist()}
+        wanted: set[str] = set()
+        for folder in ('sequences/', *(f'sequences/{s}/{sub}' for s in sequences for sub in ('', 'predictions/'))):
+            if folder not in entries:
+                raise InputError(f'{path} has no entry for the folder {folder}; zip with directory entries')
+        for sequence in sequences:
+            clouds = sorted((root / 'sequences' / sequence / 'velodyne').glob('*.bin'))
+            if not clouds:
+                raise InputError(f'{root} holds no clouds of sequence {sequence} to check against')
+            for cloud in clouds:
+                name = f'sequences/{sequence}/predictions/{cloud.stem}.label'
+                wanted.add(name)
+                if name not in entries:
+                    raise InputError(f'{path} lacks {name}')
+                points, labels = cloud.stat().st_size // 16, entries[name].file_size / 4
+                if labels != points:
+                    raise InputError(f'{name} in {path} has {labels:g} labels for {points} points')
+                raw = np.frombuffer(archive.read(name), '<u4')
+                if not allowed[np.minimum(raw, 65535)].all():
+                    wrong = int(raw[~allowed[np.minimum(raw, 65535)]][0])
+                    raise InputError(f'{name} in {path} holds {wrong}, which is no raw id the benchmark counts; '
+                                     'write raw ids, not train ids')
+        extra = sorted(name for name in entries if not name.endswith('/') and name not in wanted)
+        if extra:
+            raise InputError(f'{path} holds {len(extra)} files that belong to no scan, such as {extra[0]}')
+    return len(wanted)
