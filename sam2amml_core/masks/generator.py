@@ -44,7 +44,7 @@ def check_view(view: CameraView) -> None:
 
 def inputs_hash(cloud: PointCloud, point_class: np.ndarray | None) -> str:
     """Of the points, float32 [N, 3], and their classes."""
-    digest = hashlib.blake2b(memoryview(np.ascontiguousarray(cloud.xyz)), digest_size=16)
+    digest = hashlib.blake2b(np.ascontiguousarray(cloud.xyz).data, digest_size=16)
     if point_class is not None:
-        digest.update(memoryview(np.ascontiguousarray(point_class, np.uint8)))
+        digest.update(np.ascontiguousarray(point_class, np.uint8).data)
     return digest.hexdigest()

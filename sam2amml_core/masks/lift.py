@@ -33,7 +33,7 @@ def point_mask_ids(xyz: np.ndarray, cameras: Sequence[Camera], masks: Sequence[M
     for camera, id_map in zip(cameras, maps, strict=True):
         if id_map.shape != (camera.height, camera.width):
             raise InputError(f'camera {camera.name}: masks of {id_map.shape[1]} x {id_map.shape[0]} pixels, '
-                             f'calibration for {camera.width} x {camera.height}; make masks and calibration of one image size')
+                             f'calibration for {camera.width} x {camera.height}; give those of one image size')
     projection = project(xyz, cameras) if projection is None else projection
     result = np.zeros(len(xyz), np.int32)
     margin = np.zeros(len(xyz), np.float32)

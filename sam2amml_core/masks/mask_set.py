@@ -95,7 +95,7 @@ def make_mask_set(labels: np.ndarray, provenance: Provenance, score: np.ndarray 
 def image_hash(image: np.ndarray) -> str:
     """Of the pixels and the shape of an image uint8 [H, W, 3]."""
     digest = hashlib.blake2b(repr((image.shape, str(image.dtype))).encode(), digest_size=16)
-    digest.update(memoryview(np.ascontiguousarray(image)))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 
