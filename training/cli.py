@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 
 from sam2amml_core.errors import Sam2AmmlError
 from training.cli_data import add_data_commands
+from training.cli_masks import add_mask_commands
 
 app = typer.Typer(name='sam2amml', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help='Label every LiDAR point of a moving vehicle, and train the networks that do it.')
@@ -194,6 +195,7 @@ def realism(
 
 
 add_data_commands(app)
+add_mask_commands(app)
 
 
 def main() -> None:
