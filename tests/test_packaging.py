@@ -100,3 +100,15 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r'\]\(([^)\s]+)\)', path.read_text(encoding='utf-8')):
         if not target.startswith(('http://', 'https://', '#')):
             assert (path.parent / target.split('#')[0]).exists(), f'{path.name} links to {target}'
+
+
+@pytest.mark.parametrize(('command', 'package', 'extra'), [
+    (['sweeps'], 'embreex', 'world'), (['train-sam2'], 'torch', 'train'), (['evaluate'], 'torch', 'train')])
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(command: list[str], package: str, extra: str) -> None:
+    code = (f'import sys\nsys.modules[{package!r}] = None\nsys.argv[1:] = {command!r}\n'
+            'from training.cli import main\nmain()')
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"'{package}', which is not installed" in done.stderr
+    assert f'[{extra}]' in done.stderr
+    assert 'Traceback' not in done.stderr

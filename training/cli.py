@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from sam2amml_core.errors import Sam2AmmlError
+from sam2amml_core.errors import Sam2AmmlError, missing_package
 from training.cli_data import add_data_commands
 from training.cli_masks import add_mask_commands
 
@@ -203,8 +203,17 @@ def main() -> None:
     try:
         app()
     except Sam2AmmlError as error:
-        Console(stderr=True).print(f'error: {error}', style='bold red', markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _give_up(error)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        _give_up(missing)
+
+
+def _give_up(error: Sam2AmmlError) -> NoReturn:
+    Console(stderr=True).print(f'error: {error}', style='bold red', markup=False, highlight=False, soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == '__main__':
