@@ -17,41 +17,78 @@ from torch import Tensor, nn
 
 from sam2amml_core.bundle import ModelBundle, Normalisation, Provenance, SensorGeometry, write_bundle
 from sam2amml_core.labels import ClassSchema
+from sam2amml_core.lidar.backbones.backbone import Backbone
 from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
+from sam2amml_core.lidar.backbones.range_backbone import RangeBackbone
+from sam2amml_core.lidar.flat_sweep import flat_sweep
+from sam2amml_core.lidar.input_spec import InputSpec
+from sam2amml_core.lidar.preparation import Prepared, dimensions, input_names, prepare
 
 OPSET = 18
 """The first ONNX operator set whose ScatterElements has a max reduction; TensorRT >= 10 reads it."""
 
+OUTPUTS = ('class_id', 'probability', 'scores')
+
 
 class ExportHead(nn.Module):
-    """Network with the outputs a segmenter asks for: ``class_id`` uint8 [N], ``probability`` [N], ``scores`` [N, C]."""
+    """Network with the outputs a segmenter asks for: ``class_id`` uint8 [N], ``probability`` [N], ``scores`` [N, C].
 
-    def __init__(self, network: nn.Module) -> None:
+    It takes the arrays of ``names`` in this order.
+    """
+
+    def __init__(self, network: Backbone, names: tuple[str, ...]) -> None:
         super().__init__()
         self.network = network
+        self.names = names
 
-    def forward(self, features: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        scores = self.network(features, pixel)
+    def forward(self, *arrays: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        scores, _ = self.network.predict(dict(zip(self.names, arrays, strict=True)))
         best = scores.max(1, keepdim=True).values
         probability = (scores - best).exp().sum(1).reciprocal()  # softmax of the best class
         return (scores.argmax(1) + 1).to(torch.uint8), probability, scores
 
 
-def export_onnx(network: FrustumRangeNet, path: Path) -> None:
-    """Write ``network`` as ONNX with a dynamic number of points."""
-    network = deepcopy(network).eval().cpu()
-    network.fold_norms()
-    features = torch.randn(64, network.config.features)
-    pixel = torch.arange(64)
-    points = torch.export.Dim('points', min=2)
+def as_backbone(network: Backbone | FrustumRangeNet) -> Backbone:
+    """The bare frustum-range network of earlier checkpoints behind the contract of all backbones."""
+    if isinstance(network, Backbone):
+        return network
+    wrapped = RangeBackbone(network.config)
+    wrapped.network = network
+    return wrapped
+
+
+def export_onnx(network: Backbone | FrustumRangeNet, path: Path) -> None:
+    """Write ``network`` as ONNX with dynamic numbers of points and voxels, in standard operators."""
+    network = deepcopy(as_backbone(network)).eval().cpu()
+    network.prepare_export()
+    spec = network.input_spec
+    names = input_names(spec)
+    arrays = tuple(torch.from_numpy(array) for array in _example(network, spec).inputs.values())
+    free = {name: torch.export.Dim(name, min=2) for name in sorted(set(dimensions(spec).values()))}
+    shapes = tuple({0: free[dimensions(spec)[name]]} for name in names)
     quiet = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         warnings.simplefilter('ignore')
         torch.onnx.export(
-            ExportHead(network).eval(), (features, pixel), str(path), dynamo=True, opset_version=OPSET,
-            input_names=['features', 'pixel'], output_names=['class_id', 'probability', 'scores'],
-            dynamic_shapes={'features': {0: points}, 'pixel': {0: points}}, external_data=False, verbose=False)
+            ExportHead(network, names).eval(), arrays, str(path), dynamo=True, opset_version=OPSET,
+            input_names=list(names), output_names=list(OUTPUTS), dynamic_shapes=(shapes,), external_data=False,
+            verbose=False)
     shrink(path)
+
+
+def _example(network: Backbone, spec: InputSpec) -> Prepared:
+    """Part of a made-up sweep, prepared for ``network``: the sizes are free, only the kinds of the arrays count."""
+    height, width = 64, 512
+    if isinstance(network, RangeBackbone):
+        height, width = network.network.config.height, network.network.config.width
+    elif hasattr(network, 'config') and hasattr(network.config, 'height'):
+        height, width = network.config.height, network.config.width
+    sensor = SensorGeometry(beams=8, fov_up_deg=3, fov_down_deg=-25, image_height=height, image_width=width,
+                            sensor_height_m=1.7)
+    names = ('x', 'y', 'z', 'range', 'intensity', 'row_offset', 'column_offset')
+    plain = Normalisation(mean=dict.fromkeys(names, 0.0), std=dict.fromkeys(names, 1.0))
+    cloud = flat_sweep(sensor)
+    return prepare(spec, cloud.__class__(cloud.xyz[::37].copy(), cloud.intensity[::37].copy()), sensor, plain)
 
 
 def shrink(path: Path, minimum: int = 4096) -> None:
@@ -79,10 +116,11 @@ def shrink(path: Path, minimum: int = 4096) -> None:
     onnx.save(model, path)
 
 
-def export_bundle(network: FrustumRangeNet, folder: Path, name: str, schema: ClassSchema, sensor: SensorGeometry,
-                  normalisation: Normalisation, provenance: Provenance) -> ModelBundle:
+def export_bundle(network: Backbone | FrustumRangeNet, folder: Path, name: str, schema: ClassSchema,
+                  sensor: SensorGeometry, normalisation: Normalisation, provenance: Provenance) -> ModelBundle:
     """Export ``network`` and write it as a bundle folder; raises ``BundleError`` if that is not possible."""
+    network = as_backbone(network)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / 'model.onnx'
         export_onnx(network, file)
-        return write_bundle(folder, file, name, schema, sensor, normalisation, provenance)
+        return write_bundle(folder, file, name, schema, sensor, normalisation, provenance, network.input_spec)

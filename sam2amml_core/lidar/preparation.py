@@ -90,6 +90,24 @@ def input_names(spec: InputSpec) -> tuple[str, ...]:
             *(f'{name}_{level}' for level in range(1, levels + 1) for name in ('down', 'up', 'near')))
 
 
+def dimensions(spec: InputSpec) -> dict[str, str]:
+    """For each input, what its rows are: ``points``, or ``voxels_L`` of level L; inputs of one name are as long."""
+    if isinstance(spec, RangeInput):
+        return dict.fromkeys(input_names(spec), 'points')
+    found = {}
+    for name in input_names(spec):
+        stem, _, level = name.partition('_')
+        if stem in ('near', 'down'):
+            found[name] = f'voxels_{level or 0}'
+        elif stem == 'up':
+            found[name] = f'voxels_{int(level) - 1}'
+        else:
+            found[name] = 'points' if name == 'voxel' else 'voxels_0'
+    if isinstance(spec, CylinderInput):
+        found['features'] = 'points'
+    return found
+
+
 Arrays = tuple[dict[str, np.ndarray], dict[str, Reference]]
 
 

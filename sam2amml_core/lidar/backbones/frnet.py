@@ -152,8 +152,10 @@ class FRNet(Backbone):
         if stride == 1:
             return pixel
         width = self.config.width
-        row, column = pixel // width, pixel % width
-        return (row // stride) * (width // stride) + column // stride
+        row = torch.div(pixel, width, rounding_mode='trunc')  # no remainder: fewer operators than // and %
+        column = pixel - row * width
+        return (torch.div(row, stride, rounding_mode='trunc') * (width // stride)
+                + torch.div(column, stride, rounding_mode='trunc'))
 
     def _image(self, points: Tensor, cell: Tensor, sweeps: int, stride: int) -> Tensor:
         """Maxima of point features >= 0 over frusta, [B, C, H / stride, W / stride]."""
