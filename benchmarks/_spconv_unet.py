@@ -68,7 +68,7 @@ def _peer(layer: SparseConvNorm, key: str, stride: int, inverse: bool) -> Any:
         # spconv multiplies by the weight of a kernel of 1 as if it were (in, out)
         matrix = layer.conv.weight.detach().reshape(outputs, inputs).t().contiguous()
         return lambda x: x.replace_feature(x.features @ matrix)
-    elif inverse:
+    if inverse:
         made = spconv.SparseInverseConv3d(inputs, outputs, kernel, key, bias=False, algo=ConvAlgo.Native)
     elif stride == 1:
         made = spconv.SubMConv3d(inputs, outputs, kernel, bias=False, indice_key=key, algo=ConvAlgo.Native)

@@ -3,7 +3,8 @@
 One thread is spconv's only correct setting on a CPU. Both sides begin with the voxels' features and cells and end with
 the features of the finest voxels, index tables included; weights are the same, and so are the results. Ours runs as
 deployed, with norms folded into convolutions (spconv's CPU build takes no bias); figures without folding and on one
-thread are printed beside it. The best of the repeats counts, on both sides. Run: ``python benchmarks/sparse_unet.py [--repeats 3]``.
+thread are printed beside it. The best of the repeats counts, on both sides.
+Run: ``python benchmarks/sparse_unet.py [--repeats 3]``.
 """
 
 from __future__ import annotations

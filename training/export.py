@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from sam2amml_core.bundle import ModelBundle, Normalisation, Provenance, SensorGeometry, write_bundle
+from sam2amml_core.frame import PointCloud
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.lidar.backbones.backbone import Backbone
 from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
@@ -78,17 +79,13 @@ def export_onnx(network: Backbone | FrustumRangeNet, path: Path) -> None:
 
 def _example(network: Backbone, spec: InputSpec) -> Prepared:
     """Part of a made-up sweep, prepared for ``network``: the sizes are free, only the kinds of the arrays count."""
-    height, width = 64, 512
-    if isinstance(network, RangeBackbone):
-        height, width = network.network.config.height, network.network.config.width
-    elif hasattr(network, 'config') and hasattr(network.config, 'height'):
-        height, width = network.config.height, network.config.width
+    height, width = network.image_size or (1, 1)
     sensor = SensorGeometry(beams=8, fov_up_deg=3, fov_down_deg=-25, image_height=height, image_width=width,
                             sensor_height_m=1.7)
     names = ('x', 'y', 'z', 'range', 'intensity', 'row_offset', 'column_offset')
     plain = Normalisation(mean=dict.fromkeys(names, 0.0), std=dict.fromkeys(names, 1.0))
     cloud = flat_sweep(sensor)
-    return prepare(spec, cloud.__class__(cloud.xyz[::37].copy(), cloud.intensity[::37].copy()), sensor, plain)
+    return prepare(spec, PointCloud(cloud.xyz[::37].copy(), cloud.intensity[::37].copy()), sensor, plain)
 
 
 def shrink(path: Path, minimum: int = 4096) -> None:

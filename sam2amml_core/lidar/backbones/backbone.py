@@ -73,11 +73,13 @@ class Backbone(nn.Module):
     input_spec        how sweeps are prepared
     classes           C, without the class 0 = unlabeled
     feature_channels  D
+    image_size        rows and columns of the range image, of networks that have one
     """
 
     input_spec: InputSpec
     classes: int
     feature_channels: int
+    image_size: tuple[int, int] | None = None
 
     def forward(self, batch: PointBatch) -> Prediction:
         """Scores and features of every point of a batch."""

@@ -79,6 +79,7 @@ class FRNet(Backbone):
         self.input_spec = RangeInput()
         self.classes = config.classes
         self.feature_channels = config.head[-1]
+        self.image_size = (config.height, config.width)
         width, stages = config.channels, len(config.blocks)
         widths = (8, *config.encoder)
         self.pre_norm = nn.BatchNorm1d(8, EPS, MOMENTUM)

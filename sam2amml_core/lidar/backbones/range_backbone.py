@@ -17,6 +17,7 @@ class RangeBackbone(Backbone):
         self.input_spec = RangeInput()
         self.classes = config.classes
         self.feature_channels = config.head_channels
+        self.image_size = (config.height, config.width)
         self.network = FrustumRangeNet(config)
 
     def predict(self, inputs: dict[str, Tensor], sweeps: int = 1) -> tuple[Tensor, Tensor]:
