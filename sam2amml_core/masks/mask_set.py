@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,8 @@ from sam2amml_core.errors import InputError
 
 MAX_MASKS = 65535
 """Ids are unsigned 16 bit, 0 is no mask."""
+
+_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -68,26 +70,31 @@ class MaskSet:
             raise InputError('the masks were made from another image (its hash differs); make them again from this one')
 
 
-def make_mask_set(labels: np.ndarray, provenance: Provenance, score: np.ndarray | None = None, smallest: int = 1
-                  ) -> MaskSet:
+def make_mask_set(labels: np.ndarray, provenance: Provenance, score: np.ndarray | None = None, smallest: int = 1,
+                  in_place: bool = False) -> MaskSet:
     """From any non-negative integer map [H, W], 0 = none: ids made dense in ascending order, small masks dropped.
 
     score     float [max label + 1] or longer, by label; None: 1 for all
     smallest  pixels a mask must have
+    in_place  a uint16 map becomes the id map itself, which saves memory
     Raises InputError for more than 65,535 masks or labels below 0.
     """
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f'label map is {labels.dtype} {labels.shape}; give integers [H, W]')
     if labels.size and int(labels.min()) < 0:
         raise InputError(f'label map holds {int(labels.min())}; give labels from 0')
-    area = np.bincount(labels.ravel(), minlength=1)
+    area = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    for block in _row_blocks(labels):
+        area += np.bincount(block.ravel(), minlength=len(area))
     kept = np.flatnonzero(area >= max(1, smallest))
     kept = kept[kept > 0]
     if len(kept) > MAX_MASKS:
         raise InputError(f'{len(kept)} masks in one image; 16-bit ids hold {MAX_MASKS}, raise the smallest area')
     table = np.zeros(len(area), np.uint16)
     table[kept] = np.arange(1, len(kept) + 1)
-    id_map = np.take(table, labels)
+    id_map = labels if in_place and labels.dtype == np.uint16 else np.empty(labels.shape, np.uint16)
+    for block, target in zip(_row_blocks(labels), _row_blocks(id_map), strict=True):
+        target[:] = table[block]
     scores = np.ones(len(kept), np.float32) if score is None else np.asarray(score, np.float32)[kept]
     return MaskSet(id_map, scores, area[kept].astype(np.int32), _boxes(id_map, len(kept)), provenance)
 
@@ -99,15 +106,26 @@ def image_hash(image: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def _row_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of a few rows each, so that 64-bit temporaries stay small beside the map itself."""
+    for start in range(0, array.shape[0], _ROWS):
+        yield array[start:start + _ROWS]
+
+
 def _boxes(id_map: np.ndarray, count: int) -> np.ndarray:
     """int32 [K, 4]. Of several writes to one place the last stays, so the first row of a mask is found backwards."""
     box = np.zeros((count + 1, 4), np.int32)
-    for axis, turned in ((1, id_map), (0, id_map.T)):
-        flat = np.ascontiguousarray(turned).ravel()
-        place = np.flatnonzero(flat)
-        ids, line = flat[place], (place // max(1, turned.shape[1])).astype(np.int32)
-        box[ids[::-1], axis] = line[::-1]
-        box[ids, axis + 2] = line + 1
+    box[:, :2] = np.iinfo(np.int32).max
+    for number, block in enumerate(_row_blocks(id_map)):
+        for axis, turned, first in ((1, block, _ROWS * number), (0, block.T, 0)):
+            flat = np.ascontiguousarray(turned).ravel()
+            place = np.flatnonzero(flat)
+            ids, line = flat[place], (place // max(1, turned.shape[1])).astype(np.int32) + np.int32(first)
+            low, high = np.full(count + 1, np.iinfo(np.int32).max, np.int32), np.zeros(count + 1, np.int32)
+            low[ids[::-1]] = line[::-1]
+            high[ids] = line + 1
+            np.minimum(box[:, axis], low, out=box[:, axis])
+            np.maximum(box[:, axis + 2], high, out=box[:, axis + 2])
     return box[1:]
 
 

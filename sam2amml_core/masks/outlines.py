@@ -5,6 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+PRIOR_LOGIT = 6.0
+"""Logit of a pixel that a mask prompt says is inside; minus this outside."""
+
 
 def outline(pixel: np.ndarray, shape: tuple[int, int], reach: tuple[float, float]) -> np.ndarray:
     """bool [H, W]: each point covers the patch half way to its neighbours, gaps up to a missing point are closed.
@@ -32,3 +35,10 @@ def outline(pixel: np.ndarray, shape: tuple[int, int], reach: tuple[float, float
     closed = cv2.morphologyEx(window, cv2.MORPH_CLOSE, closing)
     area[y0:y1, x0:x1] = closed[margin_y:margin_y + y1 - y0, margin_x:margin_x + x1 - x0]
     return area.astype(bool)
+
+
+def prior_logits(area: np.ndarray) -> np.ndarray:
+    """A mask prompt of an area bool [S, S]: float32 [S/4, S/4] in +-``PRIOR_LOGIT``."""
+    size = (area.shape[1] // 4, area.shape[0] // 4)
+    cover = cv2.resize(area.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray((2 * cover - 1) * PRIOR_LOGIT, np.float32)

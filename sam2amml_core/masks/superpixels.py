@@ -55,15 +55,15 @@ class SuperpixelMasks:
         """Every pixel is in a mask. Raises InputError for an image that does not fit its calibration."""
         check_view(view)
         height, width = view.image.shape[:2]
-        rows = min(height, self.settings.rows)
-        columns = max(1, round(width * rows / height))
-        small = np.asarray(cv2.resize(view.image, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
-        labels = self._cut(small)
-        full = cv2.resize(labels.astype(np.uint16), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        return make_mask_set(np.asarray(full), self.provenance(view))
+        labels = self.cut(view.image).astype(np.uint16)
+        full = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        return make_mask_set(np.asarray(full, np.uint16), self.provenance(view), in_place=True)
 
-    def _cut(self, image: np.ndarray) -> np.ndarray:
-        """int [h, w] from 1."""
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """Superpixels int [h, w] from 1 of an image uint8 [H, W, 3], with at most ``settings.rows`` rows."""
+        rows = min(image.shape[0], self.settings.rows)
+        columns = max(1, round(image.shape[1] * rows / image.shape[0]))
+        image = np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
         try:
             from skimage.segmentation import felzenszwalb, slic
         except ImportError as error:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from sam2amml_core.masks.outlines import outline
+from sam2amml_core.masks.outlines import outline, prior_logits
 
 POINTS = 8
 """Slots of each prompt: a box takes two of them; empty slots have label -1."""
-
-PRIOR_LOGIT = 6.0
-"""Logit of a pixel that a mask prompt says is inside; minus this outside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +49,6 @@ def sample_prompt(rng: np.random.Generator, ids: np.ndarray, target: int) -> Pro
     if rng.random() < 0.5:
         prior = prior_logits(outline(_stray(rng, ids, hits, gap), ids.shape, (gap[0] / 2, gap[1] / 2)))
     return PromptSample(points, labels, prior)
-
-
-def prior_logits(area: np.ndarray) -> np.ndarray:
-    """A mask prompt of an area bool [S, S]: float32 [S/4, S/4] in +-``PRIOR_LOGIT``."""
-    size = (area.shape[1] // 4, area.shape[0] // 4)
-    cover = cv2.resize(area.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return np.asarray((2 * cover - 1) * PRIOR_LOGIT, np.float32)
 
 
 def _scan(rng: np.random.Generator, inside: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:

@@ -1,0 +1,134 @@
+"""SAM2 on images: tiles instead of one squeezed square, and prompts decoded to low-resolution logits only.
+
+SAM2 squeezes any image into a square; a person in a picture three times as wide as high becomes a third as wide. So an
+image is looked at as a whole and in nearly square tiles, and a prompt goes to the smallest of them that holds its box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sam2amml_core.masks.outlines import outline, prior_logits
+from sam2amml_core.masks.prompts import Prompt
+from sam2amml_core.masks.sam2_model import Sam2, normalise
+
+MARGIN = 0.08
+"""Share of its box that a tile must leave free around it."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder says to B prompts in one tile ``rect`` (x0, y0, x1, y1).
+
+    rows    positions of the prompts in the list they came in
+    logits  float32 [B, 4, h, w]: the single mask, then three for ambiguous prompts; iou float32 [B, 4], predicted
+    """
+
+    rect: tuple[int, int, int, int]
+    rows: tuple[int, ...]
+    logits: np.ndarray
+    iou: np.ndarray
+
+
+def tiles(width: int, height: int, enabled: bool = True) -> list[tuple[int, int, int, int]]:
+    """Rectangles (x0, y0, x1, y1): the whole image, and where it is much wider than high, nearly square tiles."""
+    whole = (0, 0, width, height)
+    side = round(1.2 * height)
+    if not enabled or width < 1.5 * height:
+        return [whole]
+    count = int(np.ceil((width - side) / (0.75 * side))) + 1
+    starts = np.rint(np.linspace(0, width - side, count)).astype(int)
+    return [whole, *((int(x), 0, int(x) + side, height) for x in starts)]
+
+
+def place(prompts: Sequence[Prompt], rects: Sequence[tuple[int, int, int, int]], width: int, height: int) -> np.ndarray:
+    """int [P]: the tile of each prompt, the smallest that holds its box with a margin, else the whole image (0)."""
+    chosen = np.zeros(len(prompts), np.int64)
+    for row, prompt in enumerate(prompts):
+        x0, y0, x1, y1 = prompt.box
+        free = MARGIN * max(x1 - x0, y1 - y0)
+        fitting = [(abs((a + c) / 2 - (x0 + x1) / 2), number) for number, (a, _, c, _) in enumerate(rects) if number
+                   and (x0 - free >= a or a == 0) and (x1 + free <= c or c == width) and x0 >= a and x1 <= c]
+        chosen[row] = min(fitting)[1] if fitting else 0
+    return chosen
+
+
+def decode(sam: Sam2, image: np.ndarray, prompts: Sequence[Prompt], reach: tuple[float, float], boxes: bool = True,
+           areas: bool = True, tiling: bool = True, batch: int = 16) -> Iterator[Decoded]:
+    """Masks for prompts in an image uint8 [H, W, 3], in batches.
+
+    reach        half the distance of neighbouring LiDAR points, pixels
+    boxes, areas whether these parts of the prompts are used
+    """
+    import torch
+
+    height, width = image.shape[:2]
+    rects = tiles(width, height, tiling)
+    chosen = place(prompts, rects, width, height)
+    network, size = sam.network, sam.image_size
+    amp = sam.device.startswith('cuda')
+    with torch.inference_mode(), torch.autocast(sam.device.split(':')[0], torch.bfloat16, enabled=amp):
+        for number, rect in enumerate(rects):
+            rows = np.flatnonzero(chosen == number)
+            if not len(rows):
+                continue
+            top, fine = _encode(sam, image, rect)
+            for start in range(0, len(rows), batch):
+                some = rows[start:start + batch]
+                points, labels = _points([prompts[row] for row in some], rect, size, boxes)
+                area = None
+                if areas:
+                    area = torch.from_numpy(np.stack([_area(prompts[row], rect, size, reach) for row in some])[:, None])
+                    area = area.to(sam.device)
+                sparse, dense = network.sam_prompt_encoder(
+                    (torch.from_numpy(points).to(sam.device), torch.from_numpy(labels).to(sam.device)), None, area)
+                logits, iou, _, _ = network.sam_mask_decoder.predict_masks(
+                    top, network.sam_prompt_encoder.get_dense_pe(), sparse, dense, True, fine)
+                yield Decoded(rect, tuple(int(row) for row in some), logits.float().cpu().numpy(),
+                              iou.float().cpu().numpy())
+
+
+def _encode(sam: Sam2, image: np.ndarray, rect: tuple[int, int, int, int]) -> tuple:
+    """Embedding [1, C, h, w] of one tile, and the finer features or None."""
+    import torch
+
+    x0, y0, x1, y1 = rect
+    size = sam.image_size
+    shrinks = x1 - x0 >= size and y1 - y0 >= size
+    square = cv2.resize(image[y0:y1, x0:x1], (size, size),
+                        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    network = sam.network
+    levels = network.forward_image(normalise(torch.from_numpy(np.asarray(square))[None].to(sam.device)))['backbone_fpn']
+    top = levels[-1]
+    if network.directly_add_no_mem_embed:
+        top = top + network.no_mem_embed.reshape(1, -1, 1, 1)
+    return top, levels[:2] if network.use_high_res_features_in_sam else None
+
+
+def _points(prompts: Sequence[Prompt], rect: tuple[int, int, int, int], size: int, boxes: bool
+            ) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels float32 [B, n, 2] of the square and labels int32 [B, n] (1 in, 0 out, 2 and 3 box corners, -1 none).
+
+    The encoder adds half a pixel to all, as to pixel indices.
+    """
+    slots = max(len(prompt.points) for prompt in prompts) + (2 if boxes else 0)
+    points = np.zeros((len(prompts), max(1, slots), 2), np.float32)
+    labels = np.full(points.shape[:2], -1, np.int32)
+    for row, prompt in enumerate(prompts):
+        corners = prompt.box.reshape(2, 2) if boxes else np.zeros((0, 2), np.float32)
+        used = len(corners) + len(prompt.points)
+        points[row, :used] = np.concatenate((corners, prompt.points))
+        labels[row, :used] = [2, 3][:len(corners)] + prompt.inside.astype(int).tolist()
+    scale = np.array((size / (rect[2] - rect[0]), size / (rect[3] - rect[1])), np.float32)
+    return (points - np.array(rect[:2], np.float32)) * scale - np.float32(0.5), labels
+
+
+def _area(prompt: Prompt, rect: tuple[int, int, int, int], size: int, reach: tuple[float, float]) -> np.ndarray:
+    """The area of a prompt's points as logits float32 [size / 4, size / 4]."""
+    scale = np.array((size / (rect[2] - rect[0]), size / (rect[3] - rect[1])))
+    pixel = np.floor((prompt.pixels + 0.5 - rect[:2]) * scale).astype(np.int32)
+    return prior_logits(outline(pixel, (size, size), (reach[0] * scale[0], reach[1] * scale[1])))
