@@ -76,6 +76,7 @@ setup(
     },
     entry_points={'console_scripts': [
         'sam2amml = training.cli:main',
-        *(f'{node} = sam2amml_ros.{node}:main' for node in ('segmentation_node', 'playback_node', 'recorder_node')),
+        *(f'{node} = sam2amml_ros.{node}:main' for node in
+          ('segmentation_node', 'mask_node', 'playback_node', 'recorder_node')),
     ]},
 )

@@ -30,6 +30,8 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument('odometry', default_value='/odometry', description='topic of the odometry'),
         DeclareLaunchArgument('camera_names', default_value='',
                               description='cameras, comma-separated; topics /NAME/image and /NAME/camera_info'),
+        DeclareLaunchArgument('masks', default_value='', description=(
+            'start mask_node too, which cuts images by this: slic, felzenszwalb, outlines or lidar; empty = no masks')),
         DeclareLaunchArgument('autostart', default_value='true',
                               description='false: configure and activate it by ros2 lifecycle or a manager'),
         DeclareLaunchArgument('bag', default_value='', description='play this bag too, with its time as /clock'),
@@ -63,10 +65,19 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         own['camera_names'] = cameras
     if value('model'):
         own['model'] = value('model')
-    made: list[LaunchDescriptionEntity] = [
+    masks = value('masks')
+    made: list[LaunchDescriptionEntity] = []
+    if masks:
+        own['mask_tolerance_ms'] = 600.0
+        made.append(Node(package='sam2amml', executable='mask_node', name='mask_node', output='screen',
+                         parameters=[{'use_sim_time': own['use_sim_time'], 'autostart': own['autostart'],
+                                      'generator': masks, 'camera_names': cameras or ['']}],
+                         remappings=list(remappings), arguments=['--ros-args', '--log-level', value('log_level')]))
+        remappings += [(f'~/input/{name}/masks', f'/mask_node/output/{name}/masks') for name in cameras]
+    made.append(
         Node(package='sam2amml', executable='segmentation_node', name='segmentation_node', output='screen',
              parameters=[value('params_file'), own], remappings=remappings,
-             arguments=['--ros-args', '--log-level', value('log_level')])]
+             arguments=['--ros-args', '--log-level', value('log_level')]))
     if bag:
         made.append(IncludeLaunchDescription(
             PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'playback.launch.py')),

@@ -30,9 +30,12 @@ def deserialize_cloud(raw: bytes) -> PointCloud2:
         raise InputError(f'cloud cannot be deserialised: {error}; check its publisher') from error
 
 
-def labelled_message(message: PointCloud2, labels: PointLabels) -> PointCloud2:
-    """The input cloud with ``class_id``, ``probability`` and ``source`` added: same header, shape, fields and order."""
-    fields, step, data = encode_labelled(message, labels.class_id, labels.probability)
+def labelled_message(message: PointCloud2, labels: PointLabels, source: np.ndarray | None = None) -> PointCloud2:
+    """The input cloud with ``class_id``, ``probability`` and ``source`` added: same header, shape, fields and order.
+
+    source  uint8 [N], see ``encode_labelled``; None: all of the LiDAR alone
+    """
+    fields, step, data = encode_labelled(message, labels.class_id, labels.probability, source)
     return PointCloud2(header=message.header, height=message.height, width=message.width, fields=point_fields(fields),
                        is_bigendian=message.is_bigendian, point_step=step, row_step=step * message.width,
                        data=byte_array(data), is_dense=message.is_dense)

@@ -93,6 +93,8 @@ PARAMETERS = (
               dynamic=True),
     Parameter('deskew', True, 'with ego motion: use the time of each point, where the cloud has it', dynamic=True),
     Parameter('fixed_frame', 'odom', 'frame of /tf whose transforms are odometry (where tf2_msgs is installed)'),
+    Parameter('mask_tolerance_ms', 0.0, 'masks of images (~/input/<name>/masks, from mask_node) this far from a sweep '
+              'confirm or correct its labels; 0 = no masks are used', 0, 10_000),
     Parameter('overlay_rate', 2.0, 'overlays a second and camera at most', 0.01, 100, dynamic=True),
     Parameter('max_processing_ms', 100.0, 'diagnostics warn of sweeps that take longer', 0.1, 60_000, dynamic=True),
     Parameter('diagnostics_period_s', 1.0, 'time between two messages on /diagnostics', 0.05, 60),
@@ -125,14 +127,15 @@ class NodeParameters:
     ego_motion: bool
     deskew: bool
     fixed_frame: str
+    mask_tolerance_ms: float
     overlay_rate: float
     max_processing_ms: float
     diagnostics_period_s: float
 
 
-def declare(node: Node) -> None:
+def declare(node: Node, parameters: tuple[Parameter, ...] = PARAMETERS) -> None:
     """Declare all parameters; wrong values are taken for now, ``read`` refuses them."""
-    for parameter in PARAMETERS:
+    for parameter in parameters:
         node.declare_parameter(parameter.name, parameter.default, ParameterDescriptor(dynamic_typing=True))
         allowed = f' ({parameter.allowed})' if parameter.allowed else ''
         descriptor = ParameterDescriptor(

@@ -37,6 +37,7 @@ from sam2amml_ros.drop_log import DropLog
 from sam2amml_ros.label_info import publish_label_info
 from sam2amml_ros.label_rules import class_mask, confident
 from sam2amml_ros.lifecycle import ManagedNode
+from sam2amml_ros.mask_input import MaskInput
 from sam2amml_ros.outputs import Outputs
 from sam2amml_ros.overlays import OverlayPublisher, publish_overlays
 from sam2amml_ros.parameters import BY_NAME, NodeParameters, after_change, declare, read
@@ -105,6 +106,7 @@ class SegmentationNode(ManagedNode):
         self._destroy(publish_label_info(self, segmenter.bundle, settings.confidence_threshold), self.destroy_publisher)
         self._overlays = tuple(OverlayPublisher(self, camera, settings.overlay_rate) for camera in self._cameras)
         self._undo += [overlay.close for overlay in self._overlays]
+        self._masks = MaskInput(self._cameras, self._transforms, self._timing, settings, self._drop)
         offsets = settings.camera_offsets_ms or (0.0,)
         offsets = offsets * len(settings.camera_names) if len(offsets) == 1 else offsets
         collector = make_collector(
@@ -143,7 +145,7 @@ class SegmentationNode(ManagedNode):
         cloud = self.create_subscription(PointCloud2, '~/input/pointcloud', self._store_cloud, sensor_data(), raw=True,
                                          qos_overriding_options=QoSOverridingOptions.with_default_policies())
         calibrated = tuple(camera.name for camera in self._cameras if not camera.is_fixed)
-        made = [cloud, *self._transforms.subscribe(self, calibrated)]
+        made = [cloud, *self._transforms.subscribe(self, calibrated), *self._masks.subscribe(self)]
         for camera in self._cameras:
             made += camera.subscribe(self, sweeps.add_image)
         self._destroy(made, self.destroy_subscription)
@@ -180,9 +182,9 @@ class SegmentationNode(ManagedNode):
             self._drop('sweep', str(error))
             return
         self._lidar_frame = cloud.frame_id
-        labels = confident(labels, settings.confidence_threshold)
+        labels, source = self._masks.confirm(cloud, confident(labels, settings.confidence_threshold))
         inferred = perf_counter()
-        labelled = labelled_message(message, labels)
+        labelled = labelled_message(message, labels, source)
         encoded = perf_counter()
         self._outputs.publish_labels(labelled)
         published = perf_counter()

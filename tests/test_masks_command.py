@@ -16,8 +16,8 @@ from mask_scene import HEIGHT, TRAIN_ID, WIDTH, make_camera, make_scene
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.labels import SEMANTIC_KITTI
+from sam2amml_core.masks.makers import MakerSpec
 from sam2amml_core.masks.store import read_masks
-from training.masks.makers import MakerSpec
 from training.masks.precompute import MaskJob, mask_path, run_jobs, work
 
 pytest.importorskip('scipy', reason='the extra [masks] is not installed')

@@ -14,6 +14,9 @@ def add_mask_commands(app: typer.Typer) -> None:
     """Make the commands of this file part of ``app``."""
     app.command()(pictures)
     app.command('train-sam2')(train_sam2)
+    app.command()(masks)
+    app.command('export-sam2')(export_sam2)
+    app.command('masks-report')(masks_report)
 
 
 def pictures(
@@ -48,3 +51,57 @@ def train_sam2(
     from training.masks.sam2_trainer import Sam2Schedule
 
     run(data, folder, Sam2Schedule(size, images, prompts, steps, minutes, rate, seed), threads, resume, start_from)
+
+
+def masks(
+    input_path: Annotated[Path, typer.Argument(metavar='INPUT', help='Whatever segment takes, with images.')],
+    output: Annotated[Path, typer.Argument(help='Folder for CAMERA/NAME.masks.')] = Path('out/masks'),
+    generator: Annotated[str, typer.Option(help='lidar, outlines, automatic, slic or felzenszwalb.')] = 'lidar',
+    classes: Annotated[str, typer.Option(help='Proposals from none (geometry), predicted or given.')] = 'none',
+    model: Annotated[str, typer.Option(help='A shipped SAM2, or a SAM2 configuration.')] = 'sam2_nano',
+    checkpoint: Annotated[Path | None, typer.Option(help='Weights, for a configuration.')] = None,
+    device: Annotated[str, typer.Option(help='cpu or cuda.')] = 'cpu',
+    without: Annotated[list[str] | None, typer.Option(help='Switch off a strategy; may be repeated.')] = None,
+    shard: Annotated[int, typer.Option(min=0, help='Do only sweeps SHARD, SHARD + SHARDS, ...')] = 0,
+    shards: Annotated[int, typer.Option(min=1, help='How many shares the work is cut into.')] = 1,
+    workers: Annotated[int, typer.Option(min=1, help='Processes.')] = 1,
+    ray: Annotated[str | None, typer.Option(help='Address of a Ray cluster, or local.')] = None,
+    threads: Annotated[int, typer.Option(min=1, help='CPU threads of each worker.')] = 1,
+) -> None:
+    """Make masks for every image of a recording; can be stopped and started again."""
+    from sam2amml_core.masks.makers import MakerSpec, checkpoint_path
+    from training.commands.masks import run
+    from training.masks.precompute import MaskJob
+
+    spec = MakerSpec(generator, classes, model, checkpoint_path(checkpoint), device, tuple(without or ()))
+    run(MaskJob(str(input_path.resolve()), str(output.resolve()), spec, shard, shards, threads), workers, ray)
+
+
+def export_sam2(
+    folder: Annotated[Path, typer.Argument(help='Folder to write.')],
+    checkpoint: Annotated[Path, typer.Option(help='Of a run.')] = Path('out/runs/sam2_nano/last.pt'),
+    command: Annotated[str, typer.Option(help='How it was trained, for the record.')] = 'sam2amml train-sam2',
+    seed: Annotated[int, typer.Option(help='Seed it was trained with, for the record.')] = 0,
+    report: Annotated[Path | None, typer.Option(help='JSON of masks-report, for the record.')] = None,
+) -> None:
+    """Turn a run of train-sam2 into a folder that `masks --model` takes."""
+    from training.commands.export_sam2 import run
+
+    run(folder, checkpoint, command, seed, report)
+
+
+def masks_report(
+    rig: Annotated[str, typer.Option(help='kitti or nuscenes.')] = 'kitti',
+    worlds: Annotated[int, typer.Option(min=1, help='Streets; one view of each.')] = 12,
+    split: Annotated[str, typer.Option(help='train, validation or test.')] = 'test',
+    model: Annotated[str, typer.Option(help='A shipped SAM2, or a SAM2 configuration.')] = 'sam2_nano',
+    checkpoint: Annotated[Path | None, typer.Option(help='Weights, for a configuration.')] = None,
+    threads: Threads = 2,
+    ablate: Annotated[bool, typer.Option(help='Also with each strategy switched off.')] = True,
+    automatic: Annotated[bool, typer.Option(help="Also SAM2's automatic generator (slow).")] = True,
+    output: Annotated[Path | None, typer.Option(help='JSON file for the table; Markdown beside it.')] = None,
+) -> None:
+    """Compare ways to make masks: recall of objects, purity of points, prompts, time."""
+    from training.commands.masks_report import run
+
+    run(rig, worlds, split, model, checkpoint, threads, ablate, automatic, output)

@@ -20,8 +20,9 @@ from sam2amml_core.io.inputs import open_input
 from sam2amml_core.io.labels import make_folder
 from sam2amml_core.io.source import InputSource
 from sam2amml_core.labels import schema
+from sam2amml_core.masks.generator import MaskGenerator
+from sam2amml_core.masks.makers import AUTOMATIC, MakerSpec
 from sam2amml_core.masks.store import SUFFIX, holds, write_masks
-from training.masks.makers import MakerSpec
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _files(job: MaskJob) -> Iterator[bool]:
         if number % job.shards != job.shard or not frame.views:
             continue
         if maker is None:
-            maker = job.maker.make(source.schema)
+            maker = _make(job.maker, source.schema)
         told = classes.of(name, frame)
         for view in frame.views:
             path = mask_path(folder, view.camera.name, name)
@@ -81,6 +82,15 @@ def _files(job: MaskJob) -> Iterator[bool]:
             make_folder(path.parent)
             write_masks(path, maker.generate(view, frame.cloud, told))
             yield True
+
+
+def _make(spec: MakerSpec, schema_name: str) -> MaskGenerator:
+    if spec.generator != AUTOMATIC:
+        return spec.make(schema_name)
+    from sam2amml_core.masks.sam2_model import load
+    from training.masks.automatic import AutomaticMasks
+
+    return AutomaticMasks(load(spec.model, spec.checkpoint, spec.device))
 
 
 class _Classes:

@@ -12,7 +12,8 @@ from sam2amml_core.masks.lidar_masks import LidarMasks, LidarMaskSettings
 from sam2amml_core.masks.sam2_model import load
 from sam2amml_core.masks.superpixels import METHODS, SuperpixelMasks, SuperpixelSettings
 
-GENERATORS = ('lidar', 'outlines', 'automatic', *METHODS)
+GENERATORS = ('lidar', 'outlines', *METHODS)
+AUTOMATIC = 'automatic'
 CLASSES = ('none', 'predicted', 'given')
 SWITCHES = ('elimination', 'boxes', 'areas', 'granularity', 'merge', 'suppress', 'outlines', 'tiling', 'surface_cut')
 
@@ -21,8 +22,8 @@ SWITCHES = ('elimination', 'boxes', 'areas', 'granularity', 'merge', 'suppress',
 class MakerSpec:
     """What makes the masks.
 
-    generator   lidar (SAM2 prompted by the LiDAR), outlines (of LiDAR clusters, no weights), automatic (SAM2's own),
-                slic or felzenszwalb (superpixels)
+    generator   lidar (SAM2 prompted by the LiDAR), outlines (of LiDAR clusters, no weights), slic or felzenszwalb
+                (superpixels); automatic (SAM2's own generator) is for comparisons and made by ``training`` only
     classes     what proposals come from: none (geometry), predicted (by the shipped LiDAR model) or given (labels)
     model, checkpoint, device  of SAM2, as ``load`` takes them
     without     strategies switched off, of ``SWITCHES``
@@ -37,7 +38,7 @@ class MakerSpec:
 
     def check(self) -> None:
         """Raises InputError naming what is unknown."""
-        for value, known in ((self.generator, GENERATORS), (self.classes, CLASSES),
+        for value, known in ((self.generator, (*GENERATORS, AUTOMATIC)), (self.classes, CLASSES),
                              *((name, SWITCHES) for name in self.without)):
             if value not in known:
                 raise InputError(f'{value!r} is unknown; choose one of {", ".join(known)}')
@@ -45,15 +46,13 @@ class MakerSpec:
     def make(self, schema_name: str) -> MaskGenerator:
         """The maker, for points whose classes are train ids of the schema. Raises as ``load`` does."""
         self.check()
+        if self.generator == AUTOMATIC:
+            raise InputError(f'generator {AUTOMATIC!r} is for `sam2amml masks` only; choose {", ".join(GENERATORS)}')
         if self.generator in METHODS:
             return SuperpixelMasks(SuperpixelSettings(self.generator))
         if self.generator == 'outlines':
             return LidarMasks(None, self._settings(), schema(schema_name))
         sam = load(self.model, self.checkpoint, self.device)
-        if self.generator == 'automatic':
-            from training.masks.automatic import AutomaticMasks
-
-            return AutomaticMasks(sam)
         return LidarMasks(sam, self._settings(), schema(schema_name))
 
     def _settings(self) -> LidarMaskSettings:
