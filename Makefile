@@ -36,8 +36,8 @@ train-street32: .venv-dev/.ready ## the same for 32 beams
 train-street64 train-street32: train-%:
 	.venv-dev/bin/sam2amml sweeps --model $* --split train --worlds 200
 	.venv-dev/bin/sam2amml sweeps --model $* --split validation --worlds 12
-	.venv-dev/bin/sam2amml train --model $* --minutes 45
-	.venv-dev/bin/sam2amml train --model $* --minutes 80 --resume --augmentation 0.5
+	.venv-dev/bin/sam2amml train $* --set loop.minutes=45
+	.venv-dev/bin/sam2amml train $* --set loop.minutes=80 --resume --set augmentation.strength=0.5
 	.venv-dev/bin/sam2amml export out/models/$* --model $* --validation out/sweeps/$*/validation
 
 venv: .venv/.ready ## the environment of the demo: core, ROS 2 and the synthetic world, no torch

@@ -47,7 +47,8 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['sam2amml_core*', 'sam2amml_ros*', 'training*']),
-    package_data={'sam2amml_core': ['py.typed', 'models/*/*'], 'sam2amml_ros': ['py.typed'], 'training': ['py.typed']},
+    package_data={'sam2amml_core': ['py.typed', 'models/*/*'], 'sam2amml_ros': ['py.typed'],
+                  'training': ['py.typed', 'recipes/*.yaml']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -5,7 +5,8 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet, FrustumRangeNetConfig  # noqa: E402
+from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNetConfig  # noqa: E402
+from sam2amml_core.lidar.backbones.range_backbone import RangeBackbone  # noqa: E402
 from training.calibration import add_bias, best_adjustment  # noqa: E402
 
 
@@ -25,9 +26,9 @@ def test_scores_of_balanced_training_are_put_right() -> None:
 def test_the_adjustment_becomes_part_of_the_classifier() -> None:
     torch.manual_seed(0)
     config = FrustumRangeNetConfig(height=8, width=16, classes=3, channels=(4, 4), blocks=(1, 1))
-    network = FrustumRangeNet(config).eval()
+    network = RangeBackbone(config).eval()
     features, pixel = torch.randn(40, config.features), torch.randint(128, (40,))
     with torch.no_grad():
-        before = network(features, pixel)
+        before = network.network(features, pixel)
         add_bias(network, np.array([1.0, 0, -2], np.float32))
-        np.testing.assert_allclose(network(features, pixel) - before, np.tile([1, 0, -2], (40, 1)), atol=1e-5)
+        np.testing.assert_allclose(network.network(features, pixel) - before, np.tile([1, 0, -2], (40, 1)), atol=1e-5)

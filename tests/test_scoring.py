@@ -16,7 +16,8 @@ from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Camera, CameraView, PointCloud
 from sam2amml_core.labels import NUSCENES, SEMANTIC_KITTI
 from sam2amml_core.metrics import ConfusionMatrix
-from training.datasets.scans import Scan, Truth
+from training.datasets.scans import Scan, ScanSet, Truth
+from training.datasets.sequences import semantic_kitti
 from training.scoring import nuscenes_submission, semantic_kitti_submission
 from training.scoring.official import nuscenes_scores, score, semantic_kitti_scores
 from training.scoring.picture import confusion_picture, write_confusion_picture
@@ -130,20 +131,20 @@ def test_points_out_of_reach_get_the_class_of_their_nearest_neighbour() -> None:
 
 
 @pytest.fixture
-def clouds(tmp_path: Path) -> Path:
+def clouds(tmp_path: Path) -> ScanSet:
     for sequence, counts in (('11', (4, 6)), ('12', (3,))):
         folder = tmp_path / 'data' / 'sequences' / sequence / 'velodyne'
         folder.mkdir(parents=True)
         for i, count in enumerate(counts):
             np.zeros((count, 4), '<f4').tofile(folder / f'{i:06d}.bin')
-    return tmp_path / 'data'
+    return semantic_kitti(tmp_path / 'data', '11,12')
 
 
 PREDICTIONS = [('11/000000', np.array([1, 19, 0, 5], np.uint8)), ('11/000001', np.full(6, 9, np.uint8)),
                ('12/000000', np.full(3, 13, np.uint8))]
 
 
-def test_a_semantic_kitti_submission_has_folders_raw_ids_and_passes_the_check(tmp_path: Path, clouds: Path) -> None:
+def test_a_semantic_kitti_submission_has_folders_raw_ids_and_passes_the_check(tmp_path: Path, clouds: ScanSet) -> None:
     path = semantic_kitti_submission.write_submission(tmp_path / 'out.zip', PREDICTIONS, SEMANTIC_KITTI)
     with zipfile.ZipFile(path) as archive:
         folders = [name for name in archive.namelist() if name.endswith('/')]
@@ -151,7 +152,7 @@ def test_a_semantic_kitti_submission_has_folders_raw_ids_and_passes_the_check(tm
                            'sequences/12/predictions/']
         raw = np.frombuffer(archive.read('sequences/11/predictions/000000.label'), '<u4')
         assert raw.tolist() == [10, 81, 0, 20]
-    assert semantic_kitti_submission.check_submission(path, clouds, SEMANTIC_KITTI, ('11', '12')) == 3
+    assert semantic_kitti_submission.check_submission(path, clouds) == 3
     assert not list(tmp_path.glob('.*'))
 
 
@@ -175,11 +176,11 @@ FIRST = 'sequences/11/predictions/000000.label'
     (lambda c: c.update({FIRST: np.arange(4, dtype='<u4').tobytes()}), 'holds 1, which is no raw id.*not train ids'),
     (lambda c: c.update({'sequences/11/predictions/000009.label': b''}), '1 files that belong to no scan'),
 ])
-def test_the_submission_check_names_the_fault(tmp_path: Path, clouds: Path, change: Callable[[dict[str, bytes]], Any],
-                                              words: str) -> None:
+def test_the_submission_check_names_the_fault(tmp_path: Path, clouds: ScanSet,
+                                              change: Callable[[dict[str, bytes]], Any], words: str) -> None:
     path = semantic_kitti_submission.write_submission(tmp_path / 'out.zip', PREDICTIONS, SEMANTIC_KITTI)
     with pytest.raises(InputError, match=words):
-        semantic_kitti_submission.check_submission(rezip(path, change), clouds, SEMANTIC_KITTI, ('11', '12'))
+        semantic_kitti_submission.check_submission(rezip(path, change), clouds)
 
 
 def test_a_submission_that_cannot_be_is_not_written(tmp_path: Path) -> None:
@@ -202,6 +203,9 @@ class TwoScans:
 
     def cloud(self, index: int) -> PointCloud:
         return PointCloud(np.zeros((3 - index, 3), np.float32), np.zeros(3 - index, np.float32))
+
+    def points(self, index: int) -> int:
+        return 3 - index
 
     def truth(self, index: int) -> Truth | None:
         return None

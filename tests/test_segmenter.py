@@ -18,8 +18,9 @@ from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet, Fru
 from sam2amml_core.lidar.range_view import make_range_view  # noqa: E402
 from sam2amml_core.segmenter import Segmenter, fit_warnings  # noqa: E402
 from training.export import export_bundle  # noqa: E402
-from training.recipe import STREET64  # noqa: E402
+from training.recipe_files import find_recipe  # noqa: E402
 
+NORMALISATION = find_recipe('street64').normalisation
 SMALL = FrustumRangeNetConfig(height=16, width=64, channels=(8, 16), blocks=(1, 1))
 SENSOR = SensorGeometry(beams=16, fov_up_deg=3, fov_down_deg=-25, image_height=16, image_width=64, sensor_height_m=1.7)
 
@@ -42,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrustumRangeNet, Pa
     torch.manual_seed(0)
     net = FrustumRangeNet(SMALL).eval()
     folder = tmp_path_factory.mktemp('models') / 'small'
-    export_bundle(net, folder, 'small', SEMANTIC_KITTI, SENSOR, STREET64.normalisation, Provenance())
+    export_bundle(net, folder, 'small', SEMANTIC_KITTI, SENSOR, NORMALISATION, Provenance())
     return net, folder
 
 
@@ -54,7 +55,7 @@ def segmenter(model: tuple[FrustumRangeNet, Path]) -> Segmenter:
 def test_labels_are_those_of_the_network_in_the_order_of_the_cloud(
         model: tuple[FrustumRangeNet, Path], segmenter: Segmenter) -> None:
     cloud = street()
-    view = make_range_view(cloud, SENSOR, STREET64.normalisation)
+    view = make_range_view(cloud, SENSOR, NORMALISATION)
     assert view.valid.all()
     with torch.no_grad():
         probability = model[0](torch.from_numpy(view.features), torch.from_numpy(view.pixel)).softmax(1).numpy()
@@ -104,7 +105,7 @@ def test_the_same_sweep_gets_the_same_labels(segmenter: Segmenter) -> None:
 
 
 def fit(cloud: PointCloud) -> set[str]:
-    return set(fit_warnings(cloud, make_range_view(cloud, SENSOR, STREET64.normalisation), SENSOR))
+    return set(fit_warnings(cloud, make_range_view(cloud, SENSOR, NORMALISATION), SENSOR))
 
 
 def test_a_fitting_sweep_is_not_complained_about() -> None:

@@ -1,112 +1,26 @@
 from __future__ import annotations
 
-import csv
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
+pytest.importorskip('lightning')
 
-from sam2amml_core.bundle import SensorGeometry  # noqa: E402
+from tiny_runs import tiny_data, tiny_recipe, tiny_sweep  # noqa: E402
+
 from sam2amml_core.errors import InputError  # noqa: E402
-from sam2amml_core.frame import Frame, PointCloud  # noqa: E402
-from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNetConfig  # noqa: E402
+from sam2amml_core.lidar.backbones.catalogue import create  # noqa: E402
 from sam2amml_core.losses.segmentation import class_weights, cross_entropy, lovasz_softmax  # noqa: E402
-from training.batches import TrainingBatches, balanced_shares, stream  # noqa: E402
+from sam2amml_core.losses.segmentation_mean import mean_cross_entropy, mean_lovasz_softmax  # noqa: E402
+from training.averaging import Average  # noqa: E402
+from training.batches import balanced_shares, class_counts  # noqa: E402
 from training.boxes import Box, kitti_boxes  # noqa: E402
-from training.recipe import STREET64, find_recipe  # noqa: E402
+from training.calibration import add_bias  # noqa: E402
+from training.datasets.open import open_split  # noqa: E402
 from training.sweep_cache import CachedSweeps, save_sweep, world_to_train  # noqa: E402
-from training.trainer import Average, Schedule, Trainer, one_cycle, read_checkpoint  # noqa: E402
 from training.world.classes import WORLD_ID  # noqa: E402
-from training.world.sweep import SyntheticSweep  # noqa: E402
-
-TINY = replace(
-    STREET64, batch=2, loss_points=2000, lovasz_points=1000,
-    sensor=SensorGeometry(beams=16, fov_up_deg=3, fov_down_deg=-25, image_height=16, image_width=64,
-                          sensor_height_m=1.7),
-    network=FrustumRangeNetConfig(height=16, width=64, channels=(8, 16), blocks=(1, 1), point_channels=8))
-
-
-def tiny_sweep(seed: int) -> SyntheticSweep:
-    """Road, and boxes called cars on it, seen by 16 beams."""
-    random = np.random.default_rng(seed)
-    rows = np.deg2rad(np.linspace(1, -24, 16))
-    azimuth, elevation = (a.ravel() for a in np.meshgrid(np.linspace(3.14, -3.14, 256), rows))
-    flat_part = np.cos(elevation)
-    direction = np.stack([flat_part * np.cos(azimuth), flat_part * np.sin(azimuth), np.sin(elevation)], -1)
-    ground = np.where(direction[:, 2] < -0.02, -1.7 / np.minimum(direction[:, 2], -0.02), 60)
-    car = np.abs(np.mod(azimuth * 3 + random.uniform(0, 6), 6.28) - 3) < 0.8
-    distance = np.where(car, np.minimum(ground, random.uniform(6, 12)), ground)
-    kept = distance < 60
-    is_car = (distance < ground)[kept]
-    cloud = PointCloud((direction * distance[:, None])[kept].astype(np.float32), np.full(kept.sum(), 0.3, np.float32),
-                       ring=np.repeat(np.arange(15, -1, -1), 256)[kept].astype(np.uint16))
-    classes = np.where(is_car, WORLD_ID['car'], WORLD_ID['road']).astype(np.uint8)
-    return SyntheticSweep(Frame(cloud), classes, np.zeros(len(cloud), np.uint16), (), (), np.eye(4), np.eye(4))
-
-
-@pytest.fixture(scope='module')
-def sweeps(tmp_path_factory: pytest.TempPathFactory) -> CachedSweeps:
-    folder = tmp_path_factory.mktemp('sweeps')
-    for seed in range(4):
-        save_sweep(folder / f'sweep_{seed}.npz', tiny_sweep(seed))
-    return CachedSweeps(folder, 'semantic_kitti')
-
-
-def trainer(sweeps: CachedSweeps, folder: Path, steps: int) -> Trainer:
-    batches = TrainingBatches(sweeps, TINY, 0, steps)
-    weights = torch.from_numpy(class_weights(batches.counts.sum(axis=0)[1:]))
-    schedule = Schedule(steps, log_every=5)
-    return Trainer(TINY, batches, weights, folder, schedule, bfloat16=False)
-
-
-def test_the_loss_falls_and_is_logged(sweeps: CachedSweeps, tmp_path: Path) -> None:
-    torch.set_num_threads(1)
-    trainer(sweeps, tmp_path / 'run', 60).run(workers=0)
-    with (tmp_path / 'run' / 'log.csv').open(encoding='utf-8') as stream_:
-        rows = list(csv.DictReader(stream_))
-    assert [int(r['step']) for r in rows] == list(range(5, 65, 5))
-    first, last = (float(np.mean([float(r['cross_entropy']) for r in part])) for part in (rows[:2], rows[-3:]))
-    assert last < 0.6 * first
-    assert float(rows[-1]['accuracy']) > 0.7
-
-
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(sweeps: CachedSweeps, tmp_path: Path) -> None:
-    torch.set_num_threads(1)
-    whole = trainer(sweeps, tmp_path / 'whole', 8)
-    whole.run(workers=0)
-    half = trainer(sweeps, tmp_path / 'parts', 8)
-    half.batches.steps = 4
-    half.run(workers=0)
-    assert half.step == 4
-    rest = trainer(sweeps, tmp_path / 'parts', 8)
-    assert rest.resume()
-    assert rest.step == 4
-    rest.run(workers=0)
-    for name, value in whole.average.network.state_dict().items():
-        np.testing.assert_allclose(value, rest.average.network.state_dict()[name], rtol=1e-3, atol=1e-4, err_msg=name)
-
-
-def test_a_run_cannot_be_resumed_where_there_is_none(sweeps: CachedSweeps, tmp_path: Path) -> None:
-    assert not trainer(sweeps, tmp_path / 'nothing', 4).resume()
-
-
-def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / 'last.pt').write_bytes(b'torn')
-    with pytest.raises(InputError, match=r'last\.pt'):
-        read_checkpoint(tmp_path / 'last.pt')
-
-
-def test_batches_prepared_in_the_background_equal_those_made_here(sweeps: CachedSweeps) -> None:
-    batches = TrainingBatches(sweeps, TINY, seed=5, steps=3)
-    for step, batch in enumerate(stream(batches, 0, workers=1)):
-        expected = batches[step]
-        torch.testing.assert_close(batch.features, expected.features)
-        torch.testing.assert_close(batch.pixel, expected.pixel)
-        assert batch.sweeps == 2
-        assert batch.pixel.max() < 2 * TINY.sensor.pixels
 
 
 def test_sweeps_with_rare_classes_are_drawn_more_often() -> None:
@@ -137,19 +51,14 @@ def test_an_empty_cache_is_named(tmp_path: Path) -> None:
         CachedSweeps(tmp_path, 'semantic_kitti')
 
 
-def test_an_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(InputError, match='street64'):
-        find_recipe('street128')
-
-
-def test_the_learning_rate_makes_one_cycle() -> None:
-    values = [one_cycle(p) for p in np.linspace(0, 1, 101)]
-    peak = int(np.argmax(values))
-    assert values[0] == pytest.approx(0.1)
-    assert max(values) == pytest.approx(1, abs=0.01)
-    assert values[-1] == pytest.approx(0.01)
-    assert (np.diff(values[:peak + 1]) > 0).all()
-    assert (np.diff(values[peak:]) < 0).all()
+def test_counts_of_classes_are_kept_for_the_same_scans(tmp_path: Path) -> None:
+    data = open_split(tiny_data(tmp_path / 'data'), 'train')
+    counts = class_counts(data, tmp_path / 'counts.npz')
+    assert counts.shape == (4, 20) and counts.sum() == sum(data.points(i) for i in range(4))
+    assert (counts[:, [1, 9]] > 0).all() and counts.sum(axis=0)[[1, 9]].sum() == counts.sum()
+    (tmp_path / 'data' / 'train' / 'world_00000_00.npz').write_bytes(b'torn')
+    np.testing.assert_array_equal(class_counts(data, tmp_path / 'counts.npz'), counts)  # not read again
+    assert class_counts(data)[0].sum() == 0
 
 
 def test_the_average_follows_slowly() -> None:
@@ -178,6 +87,30 @@ def test_lovasz_of_hard_answers_is_one_minus_iou() -> None:
     scores = torch.nn.functional.one_hot(said - 1, 2) * 100.0
     expected = ((1 - 2 / 4) + (1 - 1 / 3)) / 2
     assert float(lovasz_softmax(scores, label)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_means_over_sweeps_do_not_depend_on_who_shares_the_batch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores, label = torch.randn(50, 4, generator=generator), torch.randint(5, (50,), generator=generator)
+    rows = (torch.arange(0, 30), torch.arange(30, 50))
+    weight = torch.tensor([1.0, 2, 3, 4])
+    both = mean_cross_entropy(scores, label, rows, weight)
+    torch.testing.assert_close(both, sum(cross_entropy(scores[r], label[r], weight) for r in rows) / 2)
+    both = mean_lovasz_softmax(scores, label, rows, 10)
+    torch.testing.assert_close(both, sum(lovasz_softmax(scores[r[:10]], label[r[:10]]) for r in rows) / 2)
+    nothing = mean_cross_entropy(scores, torch.zeros(50, dtype=torch.long), rows, weight)
+    assert float(nothing) == 0
+
+
+def test_a_bias_becomes_part_of_any_classifier() -> None:
+    recipe = tiny_recipe(Path())
+    bias = np.arange(19, dtype=np.float32)
+    for name in ('frustum_range_net', 'minkunet18_small', 'waffle_iron', 'cylinder_unet_small'):
+        network = create(name, 19, recipe.sensor)
+        before = [p.detach().clone() for n, p in network.named_parameters() if n.endswith('classifier.bias')]
+        add_bias(network, bias)
+        after = [p for n, p in network.named_parameters() if n.endswith('classifier.bias')]
+        np.testing.assert_allclose((after[0] - before[0]).detach(), bias, atol=1e-5)
 
 
 def test_losses_ignore_unlabeled_points() -> None:

@@ -1,89 +1,228 @@
-"""Batches of augmented sweeps, prepared in a background process while the network trains."""
+"""Samples and batches of a run: which sweep, changed how, follows from the seed and the sample's number alone."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, Sampler
 
+from sam2amml_core.errors import InputError
 from sam2amml_core.frame import PointCloud
-from sam2amml_core.labels import schema as find_schema
-from sam2amml_core.lidar.range_view import make_range_view
+from sam2amml_core.lidar.backbones.backbone import PointBatch
+from sam2amml_core.lidar.input_spec import InputSpec
+from sam2amml_core.lidar.preparation import Prepared, prepare
 from training.augment import augment
-from training.augment_material import exchange_materials
+from training.augment_house import House, augment_house
+from training.augment_material import STREET_EXCHANGES, exchange_materials
 from training.augment_mix import paste_objects
+from training.datasets.scans import MaskIds, ScanSet, read_sweep
 from training.labelled_sweep import LabelledSweep
-from training.recipe import Recipe
-from training.sweep_cache import CachedSweeps
+from training.recipe import HouseSettings, Recipe, StreetSettings
+
+TRIES = 100
+"""Samples in a row that may be corrupt before even a run that skips them gives up."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One prepared sweep; V of its points can be labelled, ``cloud`` and the rest hold all N or V as said.
+
+    label, mask_id  int64 [V]
+    chosen          int64 [K], rows of the V points that enter the loss, in random order
+    skipped         files that could not be read before this sample could
+    """
+
+    prepared: Prepared
+    cloud: PointCloud
+    label: np.ndarray
+    mask_id: np.ndarray
+    chosen: np.ndarray
+    name: str
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """B sweeps joined: ``features`` float32 [N, F], ``pixel`` int64 [N] (sweep b offset by b cells), ``label`` [N]."""
+    """B sweeps, V points in all. ``label`` int64 [V]; ``mask_id`` int64 [V], dense from 1, 0 = none, never shared by
+    two sweeps; ``chosen`` one int64 [K_b] per sweep, rows of V."""
 
-    features: Tensor
-    pixel: Tensor
+    points: PointBatch
     label: Tensor
-    sweeps: int
+    mask_id: Tensor
+    chosen: tuple[Tensor, ...]
+    names: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+        return replace(self, points=self.points.to(device), label=self.label.to(device),
+                       mask_id=self.mask_id.to(device), chosen=tuple(c.to(device) for c in self.chosen))
+
+    def pin_memory(self) -> Batch:
+        """For ``DataLoader(pin_memory=True)``."""
+        return replace(self, points=self.points.pin_memory(), label=self.label.pin_memory(),
+                       mask_id=self.mask_id.pin_memory(), chosen=tuple(c.pin_memory() for c in self.chosen))
 
 
-def prepare(sweep: LabelledSweep, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, pixel and labels (int64) of the points inside the sensor geometry: the same code as at run time."""
-    view = make_range_view(PointCloud(sweep.xyz, sweep.intensity), recipe.sensor, recipe.normalisation)
-    return view.features, view.pixel, sweep.label[view.valid].astype(np.int64)
+def prepare_sweep(sweep: LabelledSweep, recipe: Recipe, spec: InputSpec, name: str = '', points: int = 0,
+                  rng: np.random.Generator | None = None) -> Sample:
+    """A sweep as the network sees it: the same code as at run time. ``points`` of it, at random, enter the loss."""
+    cloud = PointCloud(sweep.xyz, sweep.intensity)
+    prepared = prepare(spec, cloud, recipe.sensor, recipe.normalisation)
+    label = sweep.label[prepared.valid].astype(np.int64)
+    chosen = np.flatnonzero(label > 0)
+    if rng is not None:
+        chosen = rng.permutation(chosen)[:points]
+    return Sample(prepared, cloud, label, sweep.mask_id[prepared.valid], chosen, name)
 
 
-def collate(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]], cells: int) -> Batch:
-    """Join prepared sweeps into one batch."""
-    features, pixels, labels = zip(*samples, strict=True)
-    pixel = np.concatenate([p + b * cells for b, p in enumerate(pixels)])
-    return Batch(torch.from_numpy(np.concatenate(features)), torch.from_numpy(pixel),
-                 torch.from_numpy(np.concatenate(labels)), len(samples))
+def join(samples: list[Sample]) -> Batch:
+    """One batch of prepared sweeps."""
+    starts = np.cumsum([0, *(len(s.label) for s in samples)])
+    return Batch(PointBatch.join([s.prepared for s in samples], [s.cloud for s in samples]),
+                 torch.from_numpy(np.concatenate([s.label for s in samples])),
+                 torch.from_numpy(dense_masks([s.mask_id for s in samples])),
+                 tuple(torch.from_numpy(s.chosen + start) for s, start in zip(samples, starts, strict=False)),
+                 tuple(s.name for s in samples), tuple(path for s in samples for path in s.skipped))
 
 
-class TrainingBatches(Dataset[Batch]):
-    """Batch ``step`` of a run depends on seed and step only: a resumed run sees what it would have seen."""
+def dense_masks(mask_ids: list[np.ndarray]) -> np.ndarray:
+    """int64, joined and numbered densely from 1; 0 = none. Ids of two sweeps differ, even if both hold one scan."""
+    joined = []
+    before = 0
+    for ids in mask_ids:
+        found, dense = np.unique(ids, return_inverse=True)
+        first = int(len(found) > 0 and found[0] == 0)
+        dense = dense.reshape(-1) + 1 - first
+        joined.append(np.where(ids > 0, dense + before, 0))
+        before += len(found) - first
+    return np.concatenate(joined).astype(np.int64)
 
-    def __init__(self, sweeps: CachedSweeps, recipe: Recipe, seed: int, steps: int, strength: float = 1.0) -> None:
-        self.sweeps = sweeps
+
+class TrainingSamples(Dataset[Sample]):
+    """Sample ``number`` of a run; the same whatever came before, however many processes share the run."""
+
+    def __init__(self, data: ScanSet, recipe: Recipe, spec: InputSpec, counts: np.ndarray | None = None,
+                 masks: MaskIds | None = None) -> None:
+        """``counts`` int64 [scans, C + 1], points of each class, are needed to draw ``balanced``."""
+        self.data = data
         self.recipe = recipe
-        self.seed = seed
-        self.steps = steps
-        self.strength = strength
-        names = find_schema(recipe.schema).names
-        self.counts = sweeps.counts(len(names) - 1)
-        """int64 [sweeps, C + 1], points of each class."""
-        self._share = balanced_shares(self.counts[:, 1:])
-        self._pasted = np.array([names.index(name) for name in recipe.pasted], np.uint8)
+        self.spec = spec
+        self.masks = masks
+        self.seed = recipe.loop.seed
+        self._share = None if counts is None else balanced_shares(counts[:, 1:])
+        settings = recipe.augmentation
+        self._house = house_of(settings, data.schema.names) if isinstance(settings, HouseSettings) else None
+        self._pasted = (_ids(settings.pasted, data.schema.names) if isinstance(settings, StreetSettings)
+                        else np.zeros(0, np.uint8))
+        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
 
     def __len__(self) -> int:
-        return self.steps
+        return len(self.data)
 
-    def __getitem__(self, step: int) -> Batch:
-        rng = np.random.default_rng((self.seed, step))
-        samples = []
-        for index in self._indices(step):
-            partner = self._sweep(int(rng.integers(len(self.sweeps))), rng) if rng.random() < 0.7 else None
-            sweep = augment(self._sweep(index, rng), partner, rng, self.recipe.headings_deg, self.strength)
-            samples.append(prepare(sweep, self.recipe))
-        return collate(samples, self.recipe.sensor.pixels)
+    def __getitem__(self, number: int) -> Sample:
+        skipped: list[str] = []
+        for attempt in range(TRIES):
+            rng = np.random.default_rng((self.seed, number, attempt))
+            try:
+                index = self.index(number) if not attempt else int(rng.integers(len(self.data)))
+                sweep = self._augmented(index, rng)
+                points = self.recipe.losses.points
+                sample = prepare_sweep(sweep, self.recipe, self.spec, self.data.scans[index].name, points, rng)
+                return replace(sample, skipped=tuple(skipped))
+            except InputError as error:
+                if self.recipe.data.on_corrupt == 'stop':
+                    raise
+                skipped.append(str(error))
+        raise InputError(f'{TRIES} samples in a row cannot be read; the last: {skipped[-1]}')
 
-    def _sweep(self, index: int, rng: np.random.Generator) -> LabelledSweep:
-        sweep = self.sweeps[index]
-        if rng.random() < self.strength:
-            sweep = exchange_materials(sweep, self.recipe.exchanges, self.recipe.schema, rng)
-        if rng.random() < 0.5:
-            other = self.sweeps[int(rng.integers(len(self.sweeps)))]
-            sweep = paste_objects(sweep, other, self._pasted, int(rng.integers(1, 4)), rng)
+    def index(self, number: int) -> int:
+        """Which scan the sample is of: shuffled once per epoch, or drawn so that rare classes come more often."""
+        if self._share is not None:
+            return int(np.random.default_rng((self.seed, number, 7, 7)).choice(len(self.data), p=self._share))
+        epoch, place = divmod(number, len(self.data))
+        if self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng((self.seed, epoch, 9, 9, 9)).permutation(len(self.data))
+        return int(self._order[1][place])
+
+    def _augmented(self, index: int, rng: np.random.Generator) -> LabelledSweep:
+        settings = self.recipe.augmentation
+        if self._house is not None:
+            return augment_house(self._read(index), self._any(rng), self._any(rng), self._house, rng)
+        if isinstance(settings, StreetSettings):
+            partner = self._street(None, settings, rng) if rng.random() < 0.7 else None
+            sweep = self._street(index, settings, rng)
+            return augment(sweep, partner, rng, settings.headings_deg, settings.strength)
+        return self._read(index)
+
+    def _street(self, index: int | None, settings: StreetSettings, rng: np.random.Generator) -> LabelledSweep:
+        sweep = self._any(rng) if index is None else self._read(index)
+        if settings.exchanges and rng.random() < settings.strength:
+            sweep = exchange_materials(sweep, STREET_EXCHANGES, self.data.schema.name, rng)
+        if len(self._pasted) and rng.random() < 0.5:
+            sweep = paste_objects(sweep, self._any(rng), self._pasted, int(rng.integers(1, 4)), rng)
         return sweep
 
-    def _indices(self, step: int) -> list[int]:
-        rng = np.random.default_rng((self.seed, step, 7))
-        return [int(i) for i in rng.choice(len(self.sweeps), self.recipe.batch, p=self._share)]
+    def _any(self, rng: np.random.Generator) -> LabelledSweep:
+        return self._read(int(rng.integers(len(self.data))))
+
+    def _read(self, index: int) -> LabelledSweep:
+        return self.read(index)[0]
+
+    def read(self, index: int) -> tuple[LabelledSweep, str]:
+        """A scan as it is, and its name."""
+        return read_sweep(self.data, index, self.masks), self.data.scans[index].name
+
+
+class StepSampler(Sampler[list[int]]):
+    """Numbers of the samples of one process, batch by batch, from batch ``first`` up to ``end``.
+
+    Batch b of process r of W holds samples (b W + r) B ..: together the processes have those that one process with
+    W times the batch would have.
+    """
+
+    def __init__(self, batch: int, first: int, end: int, rank: int = 0, world: int = 1) -> None:
+        self.batch, self.first, self.end, self.rank, self.world = batch, first, end, rank, world
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for number in range(self.first, self.end):
+            start = (number * self.world + self.rank) * self.batch
+            yield list(range(start, start + self.batch))
+
+
+def class_counts(data: ScanSet, cache: Path | None = None) -> np.ndarray:
+    """Points of each train id in each scan, int64 [scans, C + 1]; kept in the file ``cache`` for the same scans.
+
+    Scans whose labels cannot be read have none.
+    """
+    key = np.array([scan.name for scan in data.scans])
+    if cache is not None and cache.is_file():
+        with np.load(cache) as content:
+            if np.array_equal(content['scans'], key) and content['counts'].shape[1] == len(data.schema):
+                return content['counts']
+    counts = np.zeros((len(data), len(data.schema)), np.int64)
+    for index in range(len(data)):
+        try:
+            truth = data.truth(index)
+        except InputError:
+            continue
+        if truth is not None:
+            counts[index] = np.bincount(truth.label, minlength=len(data.schema))
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        scratch = cache.with_name(f'.{cache.stem}.{os.getpid()}.npz')
+        np.savez(scratch, scans=key, counts=counts)
+        scratch.replace(cache)
+    return counts
 
 
 def balanced_shares(counts: np.ndarray, enough: int = 50) -> np.ndarray:
@@ -99,8 +238,16 @@ def balanced_shares(counts: np.ndarray, enough: int = 50) -> np.ndarray:
     return 0.5 * even + 0.5 * (present / present.sum(axis=0)).mean(axis=1)
 
 
-def stream(batches: TrainingBatches, first: int, workers: int) -> Iterator[Batch]:
-    """Batches from step ``first`` on, in order."""
-    loader = DataLoader(batches, batch_size=None, sampler=range(first, len(batches)), num_workers=workers,
-                        prefetch_factor=4 if workers else None)
-    return iter(loader)
+def house_of(settings: HouseSettings, names: tuple[str, ...]) -> House:
+    """The settings with train ids for names. Raises InputError for a class the schema does not have."""
+    return House(settings.rotation_deg, settings.flip, settings.scale, settings.jitter_m, settings.mixing,
+                 settings.pasting, tuple(_ids(settings.pasted, names).tolist()),
+                 tuple(_ids(settings.ground, names).tolist()), settings.objects)
+
+
+def _ids(wanted: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise InputError(f'augmentation names classes {", ".join(missing)}, which the data do not have; they have '
+                         f'{", ".join(names[1:])}')
+    return np.array([names.index(name) for name in wanted], np.uint8)

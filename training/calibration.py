@@ -11,25 +11,27 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
+from sam2amml_core.errors import InputError
+from sam2amml_core.lidar.backbones.backbone import Backbone
 from sam2amml_core.metrics import ConfusionMatrix
-from training.batches import prepare
+from training.batches import join, prepare_sweep
 from training.labelled_sweep import LabelledSweep
 from training.recipe import Recipe
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def held_out_scores(network: FrustumRangeNet, sweeps: Iterable[LabelledSweep], recipe: Recipe,
+def held_out_scores(network: Backbone, sweeps: Iterable[LabelledSweep], recipe: Recipe,
                     every: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """Scores float32 [N, C] and train ids [N] of every so many labelled points of some sweeps."""
     network = network.eval()
     scores, labels = [], []
     with torch.no_grad():
         for sweep in sweeps:
-            features, pixel, label = prepare(sweep, recipe)
+            batch = join([prepare_sweep(sweep, recipe, network.input_spec)])
+            label = batch.label.numpy()
             known = np.flatnonzero(label > 0)[::every]
-            scores.append(network(torch.from_numpy(features), torch.from_numpy(pixel)).numpy()[known])
+            scores.append(network(batch.points).logits.numpy()[known])
             labels.append(label[known])
     return np.concatenate(scores), np.concatenate(labels)
 
@@ -46,7 +48,10 @@ def _miou(scores: np.ndarray, bias: np.ndarray, label: np.ndarray) -> float:
     return matrix.miou()
 
 
-def add_bias(network: FrustumRangeNet, bias: np.ndarray) -> None:
-    """Make the constants part of the classifier, in place."""
+def add_bias(network: Backbone, bias: np.ndarray) -> None:
+    """Make the constants [C] part of the classifier, in place. Raises InputError when it has no bias."""
+    found = [p for name, p in network.named_parameters() if name.endswith('classifier.bias') and p.shape == bias.shape]
+    if len(found) != 1:
+        raise InputError(f'{type(network).__name__} has no classifier with a bias per class; export it as it is')
     with torch.no_grad():
-        network.classifier.bias.add_(torch.from_numpy(bias))
+        found[0].add_(torch.from_numpy(bias))

@@ -14,6 +14,7 @@ from rich.logging import RichHandler
 from sam2amml_core.errors import Sam2AmmlError, missing_package
 from training.cli_data import add_data_commands
 from training.cli_masks import add_mask_commands
+from training.cli_training import add_training_commands
 
 app = typer.Typer(name='sam2amml', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help='Label every LiDAR point of a moving vehicle, and train the networks that do it.')
@@ -115,29 +116,10 @@ def world_bag(
 
 
 @app.command()
-def train(
-    model: Annotated[str, typer.Option(help='Model to train.')] = 'street64',
-    data: Annotated[Path | None, typer.Option(help='Sweeps; default: out/sweeps/MODEL/train.')] = None,
-    folder: Annotated[Path | None, typer.Option(help='Default: out/runs/MODEL.')] = None,
-    minutes: Annotated[float, typer.Option(help='Longest time.')] = 30.0,
-    steps: Annotated[int, typer.Option(min=1, help='Most steps.')] = 10_000,
-    seed: Annotated[int, typer.Option(help='Seed of the random numbers.')] = 0,
-    threads: Threads = 2,
-    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,
-    start_from: Annotated[Path | None, typer.Option(help='Checkpoint to begin with.')] = None,
-    augmentation: Annotated[float, typer.Option(help='Share of strong changes of sweeps, 0 to 1.')] = 1.0,
-) -> None:
-    """Train a network on synthetic sweeps."""
-    from training.commands.train import run
-
-    run(model, data, folder, minutes, steps, seed, threads, resume, start_from, augmentation)
-
-
-@app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help='Folder of the bundle to write.')],
     model: Annotated[str, typer.Option(help='Model that was trained.')] = 'street64',
-    checkpoint: Annotated[Path | None, typer.Option(help='Default: out/runs/MODEL/last.pt.')] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help='Default: that of the run out/runs/MODEL.')] = None,
     seed: Annotated[int, typer.Option(help='Seed it was trained with, for the record.')] = 0,
     data: Annotated[str, typer.Option(help='What it was trained on, for the record.')] = 'synthetic street world',
     validation: Annotated[Path | None, typer.Option(help='Cached sweeps to balance the classes on.')] = None,
@@ -146,23 +128,6 @@ def export(
     from training.commands.export import run
 
     run(model, checkpoint, folder, 'sam2amml ' + ' '.join(sys.argv[1:]), seed, data, validation=validation)
-
-
-@app.command()
-def evaluate(
-    bundle: Annotated[str, typer.Argument(help='A shipped model or a bundle folder.')] = 'street64',
-    model: Annotated[str, typer.Option(help='Model whose LiDAR is simulated.')] = 'street64',
-    split: Annotated[str, typer.Option(help='train, validation or test.')] = 'test',
-    worlds: Annotated[int, typer.Option(min=1, help='Streets.')] = 8,
-    data: Annotated[Path | None, typer.Option(help='Sweeps made before; else they are made.')] = None,
-    engine: Engine = 'auto',
-    threads: Threads = 2,
-    output: Annotated[Path | None, typer.Option(help='JSON file for the result.')] = None,
-) -> None:
-    """mIoU of a model on held-out synthetic worlds."""
-    from training.commands.evaluate import run
-
-    run(bundle, model, split, worlds, data, engine, threads, output)
 
 
 @app.command()
@@ -196,6 +161,7 @@ def realism(
 
 add_data_commands(app)
 add_mask_commands(app)
+add_training_commands(app)
 
 
 def main() -> None:

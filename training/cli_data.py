@@ -10,7 +10,8 @@ import typer
 
 def add_data_commands(app: typer.Typer) -> None:
     """Make the commands of this file part of ``app``."""
-    app.command()(dataset)
+    for command in (dataset, streetworld):
+        app.command()(command)
 
 
 def dataset(
@@ -25,3 +26,18 @@ def dataset(
     from training.commands.dataset import run
 
     run(root, tuple(split.split('+')), layout, limit)
+
+
+def streetworld(
+    root: Annotated[Path, typer.Argument(help='Folder of the benchmark.')] = Path('out/streetworld'),
+    train: Annotated[int, typer.Option(min=1, help='Streets to train on.')] = 100,
+    val: Annotated[int, typer.Option(min=1, help='Streets to validate on.')] = 12,
+    test: Annotated[int, typer.Option(min=1, help='Streets to test on.')] = 24,
+    sweeps: Annotated[int, typer.Option(min=1, help='Sweeps in each, two seconds apart.')] = 4,
+    cameras: Annotated[int, typer.Option(min=0, max=2, help='Cameras that take images.')] = 1,
+    processes: Annotated[int, typer.Option(min=1, help='Processes to share the work.')] = 2,
+) -> None:
+    """Make the synthetic benchmark StreetWorld: train, val and test in SemanticKITTI's layout; goes on if stopped."""
+    from training.commands.streetworld import StreetWorld, run
+
+    run(root, StreetWorld(train, val, test, sweeps, cameras), processes)

@@ -1,68 +1,162 @@
-"""Recipes: for which LiDAR a model is made and how it is trained."""
+"""Recipes: for which LiDAR and data a model is made and how it is trained; typed defaults that YAML files change."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sam2amml_core.bundle import Normalisation, SensorGeometry
-from sam2amml_core.errors import InputError
-from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNetConfig
-from training.augment_material import STREET_EXCHANGES, Exchange
+from training.datasets.open import Format
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One model: the sensor, the class schema, the network and the training settings.
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
 
-    ``headings_deg``: where the vehicle's front may lie in the sensor's frame, degrees from x towards y.
+
+class DataSettings(_Strict):
+    """What is trained and validated on.
+
+    root        folder of the data set
+    layout      auto, semantic_kitti, nuscenes, own or cached
+    train, validation  splits
+    fraction    share of the training split that has labels: fixed scenes, see ``datasets.fractions``
+    schema      of cached sweeps, which can be read in either
+    masks       folder of image masks, or None
+    draw        even: every sweep once per epoch; balanced: sweeps with rare classes more often
+    on_corrupt  stop at a sample that cannot be read, or skip and count it
+    validation_sweeps  at most so many, evenly spread; None: all
     """
 
-    name: str
-    rig: str
-    sensor: SensorGeometry
-    normalisation: Normalisation
-    network: FrustumRangeNetConfig
-    schema: str = 'semantic_kitti'
-    batch: int = 2
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.01
-    ema_decay: float = 0.995
+    root: str
+    layout: Format = 'auto'
+    train: str = 'train'
+    validation: str | None = 'val'
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    schema_name: str = Field(default='semantic_kitti', alias='schema')
+    masks: str | None = None
+    draw: Literal['even', 'balanced'] = 'even'
+    on_corrupt: Literal['stop', 'skip'] = 'stop'
+    validation_sweeps: int | None = Field(default=None, ge=1)
+
+
+class HouseSettings(_Strict):
+    """Rotation, flips, scale, jitter, LaserMix or PolarMix, objects pasted: see ``augment_house.House``."""
+
+    kind: Literal['house'] = 'house'
+    rotation_deg: float = Field(default=180.0, ge=0, le=180)
+    flip: float = Field(default=0.5, ge=0, le=1)
+    scale: tuple[float, float] = (0.95, 1.05)
+    jitter_m: float = Field(default=0.01, ge=0)
+    mixing: float = Field(default=0.8, ge=0, le=1)
+    pasting: float = Field(default=0.5, ge=0, le=1)
+    pasted: tuple[str, ...] = ('bicycle', 'motorcycle', 'other-vehicle', 'truck', 'person', 'bicyclist', 'motorcyclist')
+    ground: tuple[str, ...] = ('road', 'parking', 'sidewalk')
+    objects: int = Field(default=8, ge=1)
+
+
+class StreetSettings(_Strict):
+    """Strong changes that lead from the synthetic world to real sweeps: see docs/training.md.
+
+    strength      share of strong changes, 0..1
+    headings_deg  where the vehicle's front may lie in the sensor's frame, degrees from x towards y
+    exchanges     exchange materials (SemanticKITTI's classes only)
+    """
+
+    kind: Literal['street'] = 'street'
+    strength: float = Field(default=1.0, ge=0, le=1)
     headings_deg: tuple[float, ...] = (0.0,)
-    exchanges: tuple[Exchange, ...] = STREET_EXCHANGES
+    exchanges: bool = True
     pasted: tuple[str, ...] = (
         'bicycle', 'motorcycle', 'other-vehicle', 'person', 'bicyclist', 'motorcyclist', 'traffic-sign',
     )
-    loss_points: int = 60_000
-    lovasz_points: int = 16_000
 
 
-def _normalisation(height: float) -> Normalisation:
-    mean = {'x': 0.0, 'y': 0.0, 'z': -height / 2, 'range': 12.0, 'intensity': 0.25, 'row_offset': 0.0,
-            'column_offset': 0.0}
-    std = {'x': 12.0, 'y': 10.0, 'z': 1.2, 'range': 12.0, 'intensity': 0.2, 'row_offset': 0.3, 'column_offset': 0.3}
-    return Normalisation(mean=mean, std=std)
+class NoAugmentation(_Strict):
+    """Sweeps as they are."""
+
+    kind: Literal['none'] = 'none'
 
 
-STREET64 = Recipe(
-    name='street64', rig='kitti', normalisation=_normalisation(1.73),
-    sensor=SensorGeometry(beams=64, fov_up_deg=3, fov_down_deg=-25, image_height=64, image_width=512,
-                          sensor_height_m=1.73),
-    network=FrustumRangeNetConfig(height=64, width=512))
-"""Velodyne HDL-64E as on KITTI's car, 10 Hz."""
-
-STREET32 = Recipe(
-    name='street32', rig='nuscenes', normalisation=_normalisation(1.84),
-    sensor=SensorGeometry(beams=32, fov_up_deg=10.67, fov_down_deg=-30.67, image_height=32, image_width=512,
-                          sensor_height_m=1.84),
-    network=FrustumRangeNetConfig(height=32, width=512), batch=4, headings_deg=(0.0, 90.0))
-"""Velodyne HDL-32E as on nuScenes' cars, 20 Hz; nuScenes mounts it with y to the front."""
-
-RECIPES = (STREET64, STREET32)
+Augmentation = Annotated[HouseSettings | StreetSettings | NoAugmentation, Field(discriminator='kind')]
 
 
-def find_recipe(name: str) -> Recipe:
-    """The recipe of a model name; raises ``InputError`` if there is none."""
-    for recipe in RECIPES:
-        if recipe.name == name:
-            return recipe
-    raise InputError(f'no recipe {name!r}; choose one of {", ".join(r.name for r in RECIPES)}')
+class LossSettings(_Strict):
+    """Weights of the losses; each is the mean over the sweeps of a batch of its value in the sweep.
+
+    class_power    cross-entropy weighs classes by frequency ** -class_power; 0: all alike
+    points, lovasz_points  of each sweep so many random points enter; Lovasz-softmax sorts them
+    """
+
+    cross_entropy: float = Field(default=1.0, ge=0)
+    lovasz: float = Field(default=1.0, ge=0)
+    class_power: float = Field(default=0.0, ge=0, le=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    points: int = Field(default=60_000, ge=1)
+    lovasz_points: int = Field(default=16_000, ge=1)
+
+
+class OptimiserSettings(_Strict):
+    """AdamW with one cycle of the learning rate: linear rise over ``warm_up``, then half a cosine down to ``floor``."""
+
+    learning_rate: float = Field(default=4e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warm_up: float = Field(default=0.08, gt=0, lt=1)
+    floor: float = Field(default=0.01, ge=0, le=1)
+    clip: float = Field(default=10.0, gt=0)
+
+
+class LoopSettings(_Strict):
+    """How long and on what.
+
+    batch       sweeps per process and step; ``accumulate`` such batches make one step of the optimiser
+    epochs      passes over the training split; or give ``steps`` (of the optimiser)
+    minutes     end after so long even before, the learning rate follows; runs are then not repeatable to the bit
+    validate_every  steps between validations and checkpoints
+    early_stop  end after so many validations without a better mIoU
+    ema         decay of averaged weights, which are then validated, tested and exported; None: none
+    precision   of Lightning: 32-true, bf16-mixed, 16-mixed
+    sync_norms  batch norms over all processes, so that a run does not depend on how many share the batch
+    workers     processes per process that prepare samples; 0: none
+    """
+
+    batch: int = Field(default=2, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    validate_every: int = Field(default=500, ge=1)
+    log_every: int = Field(default=20, ge=1)
+    early_stop: int | None = Field(default=None, ge=1)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    precision: Literal['32-true', 'bf16-mixed', '16-mixed'] = '32-true'
+    sync_norms: bool = True
+    workers: int = Field(default=1, ge=0)
+    seed: int = 0
+
+    @model_validator(mode='after')
+    def _length(self) -> LoopSettings:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError('give either epochs or steps')
+        return self
+
+
+class Recipe(_Strict):
+    """One experiment: data, LiDAR, network and how it is trained.
+
+    backbone  name in ``sam2amml_core.lidar.backbones.catalogue``
+    variant   what distinguishes this experiment in the results, such as the loss added
+    rig       of the synthetic world whose LiDAR this is; None: a real one
+    """
+
+    name: str = Field(pattern=r'^[A-Za-z0-9_.-]+$')
+    variant: str = 'baseline'
+    backbone: str = 'frustum_range_net'
+    rig: str | None = None
+    sensor: SensorGeometry
+    normalisation: Normalisation
+    data: DataSettings
+    augmentation: Augmentation = HouseSettings()
+    losses: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    loop: LoopSettings

@@ -21,13 +21,11 @@ def run(root: Path, splits: tuple[str, ...], kind: str, limit: int | None) -> li
 
     Raises InputError when a split cannot be opened or any scan looked at cannot be used.
     """
-    formats = {name: name for name in get_args(Format)}
-    if kind not in formats:
-        raise InputError(f'no layout {kind!r}; choose one of {", ".join(formats)}')
+    layout = layout_named(kind)
     console = Console()
     reports, sets = [], []
     for split in splits:
-        data = open_split(root, split, formats[kind])
+        data = open_split(root, split, layout)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task(split, total=min(limit or len(data), len(data)))
             for report in check(data, split, limit):
@@ -47,6 +45,14 @@ def run(root: Path, splits: tuple[str, ...], kind: str, limit: int | None) -> li
     if faults:
         raise InputError(f'{faults} of {sum(r.looked_at for r in reports)} scans cannot be used; see above')
     return reports
+
+
+def layout_named(name: str) -> Format:
+    """The layout of that name. Raises InputError when there is none."""
+    formats: dict[str, Format] = {known: known for known in get_args(Format)}
+    if name not in formats:
+        raise InputError(f'no layout {name!r}; choose one of {", ".join(formats)}')
+    return formats[name]
 
 
 def _shares(data: ScanSet, reports: list[Report]) -> Table:

@@ -3,59 +3,58 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
-    from training.recipe import Recipe
+    from training.checkpoint import Checkpoint
 
 
 def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: int, data: str,
         metrics: dict[str, float] | None = None, validation: Path | None = None) -> Path:
-    """Export ``checkpoint`` (default: ``out/runs/<model>/last.pt``) to the bundle ``folder``; return it.
+    """Export ``checkpoint`` (default: ``out/runs/<model>/last.ckpt``) to the bundle ``folder``; return it.
 
     With ``validation``, a folder of cached sweeps, rare classes are toned down as far as that raises mIoU there.
-    Raises ``InputError`` if the checkpoint is unusable or of another model, ``BundleError`` if writing fails.
+    Raises ``InputError`` if the checkpoint is unusable or of another recipe, ``BundleError`` if writing fails.
     """
     from sam2amml_core.bundle import Provenance
     from sam2amml_core.errors import InputError
-    from sam2amml_core.labels import schema
-    from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
+    from sam2amml_core.lidar.backbones.range_backbone import RangeBackbone
+    from training.checkpoint import open_checkpoint, read_checkpoint, schema_of
     from training.export import export_bundle
-    from training.recipe import find_recipe
-    from training.trainer import read_checkpoint
 
-    recipe = find_recipe(model)
-    file = checkpoint or Path('out/runs') / model / 'last.pt'
-    content = read_checkpoint(file)
-    if content.get('recipe') != model:
-        raise InputError(f'{file} was trained for {content.get("recipe")!r}, not {model!r}; give its own checkpoint')
-    network = FrustumRangeNet(recipe.network)
-    network.load_state_dict(content['average'])
+    file = checkpoint or Path('out/runs') / model
+    schema = schema_of(read_checkpoint(file))
+    found = open_checkpoint(file, len(schema) - 1)
+    if found.recipe.name != model:
+        raise InputError(f'{file} was trained for {found.recipe.name!r}, not {model!r}; give its own checkpoint')
     metrics = dict(metrics or {})
+    if found.best >= 0:
+        metrics.setdefault('validation_miou', round(found.best, 2))
     if validation is not None:
-        metrics['logit_adjustment'] = adjust(network, recipe, content, validation)
-    provenance = Provenance(command=content.get('command') or command, seed=content.get('seed', seed),
-                            commit=current_commit(), data=data, metrics=metrics,
-                            created=datetime.now(UTC).strftime('%Y-%m-%d'), steps=content['step'],
-                            train_minutes=round(content['minutes'], 1))
-    export_bundle(network, folder, model, schema(recipe.schema), recipe.sensor, recipe.normalisation, provenance)
+        metrics['logit_adjustment'] = adjust(found, schema.name, validation)
+    provenance = Provenance(command=found.command or command, seed=found.recipe.loop.seed, commit=current_commit(),
+                            data=data, metrics=metrics, created=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
+                            steps=found.step, train_minutes=round(found.minutes, 1))
+    if not isinstance(found.network, RangeBackbone):
+        raise InputError(f'no export of {found.recipe.backbone} yet; evaluate and predict take the run itself')
+    recipe = found.recipe
+    export_bundle(found.network.network, folder, model, schema, recipe.sensor, recipe.normalisation, provenance)
     return folder
 
 
-def adjust(network: FrustumRangeNet, recipe: Recipe, content: dict, validation: Path) -> float:
-    """Adjust the classifier of ``network`` in place on cached sweeps; returns the share of the weights undone."""
+def adjust(found: Checkpoint, schema_name: str, validation: Path) -> float:
+    """Adjust the classifier of the network in place on cached sweeps; returns the share of the weights undone."""
     from sam2amml_core.errors import InputError
     from training.calibration import add_bias, best_adjustment, held_out_scores
     from training.sweep_cache import CachedSweeps
 
-    if 'class_weights' not in content:
-        raise InputError('the checkpoint lacks the class weights it was trained with; export without --validation')
-    scores, label = held_out_scores(network, CachedSweeps(validation, recipe.schema), recipe)
-    share, bias = best_adjustment(scores, label, content['class_weights'].numpy())
-    add_bias(network, bias)
+    if found.class_weight is None:
+        raise InputError(f'{found.path} was trained without class weights; export without --validation')
+    scores, label = held_out_scores(found.network, CachedSweeps(validation, schema_name), found.recipe)
+    share, bias = best_adjustment(scores, label, found.class_weight.numpy())
+    add_bias(found.network, bias)
     return share
 
 

@@ -33,6 +33,9 @@ class CachedScans:
         content = self._read(index)
         return PointCloud(content['xyz'], content['intensity'], ring=content['ring'].astype(np.uint16))
 
+    def points(self, index: int) -> int:
+        return len(self._read(index)['world_class'])
+
     def truth(self, index: int) -> Truth:
         label = self._table[self._read(index)['world_class']]
         return Truth(label, np.zeros(len(label), np.uint32))

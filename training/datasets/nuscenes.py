@@ -21,7 +21,7 @@ from sam2amml_core.io.facing import face_forward, forward_rotation
 from sam2amml_core.io.images import read_image
 from sam2amml_core.io.nuscenes import LIDAR
 from sam2amml_core.labels import NUSCENES
-from training.datasets.scans import Scan, Truth, to_train
+from training.datasets.scans import Scan, Truth, size_of, to_train
 
 _VALIDATION = ((3,), (12, 18), (35, 36), (38, 39), (92, 110), (221,), (268, 278), (329, 332), (344, 346), (519, 524),
                (552, 565), (625, 627), (629, 630), (632, 638), (770, 771), (775,), (777, 778), (780, 784), (794, 800),
@@ -87,6 +87,9 @@ class NuScenesLidarseg:
         cloud = read_nuscenes_bin(self.tables.root / lidar['filename'], int(lidar['timestamp']) * 1000)
         return face_forward(cloud, self._turn(lidar))
 
+    def points(self, index: int) -> int:
+        return size_of(self.tables.root / self._lidar[index]['filename']) // 20
+
     def truth(self, index: int) -> Truth | None:
         if not self._labelled:
             return None
@@ -100,11 +103,9 @@ class NuScenesLidarseg:
             raw = np.fromfile(path, np.uint8)
         except OSError as error:
             raise InputError(f'lidarseg labels {path} cannot be read: {error.strerror}') from error
-        cloud = self.tables.root / lidar['filename']
-        points = cloud.stat().st_size // 20 if cloud.is_file() else len(raw)
-        if len(raw) != points:
-            raise InputError(f'lidarseg labels {path} are for {len(raw)} points, the cloud {cloud} has {points}; '
-                             'they belong to different sweeps')
+        if len(raw) != self.points(index):
+            raise InputError(f'lidarseg labels {path} are for {len(raw)} points, the cloud {lidar["filename"]} has '
+                             f'{self.points(index)}; they belong to different sweeps')
         return Truth(to_train(NUSCENES, raw, path), np.zeros(len(raw), np.uint32))
 
     def views(self, index: int, images: bool = True) -> tuple[CameraView, ...]:

@@ -71,6 +71,9 @@ class Subset:
     def cloud(self, index: int) -> PointCloud:
         return self.whole.cloud(self.indices[index])
 
+    def points(self, index: int) -> int:
+        return self.whole.points(self.indices[index])
+
     def truth(self, index: int) -> Truth | None:
         return self.whole.truth(self.indices[index])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -54,6 +55,9 @@ class ScanSet(Protocol):
     def cloud(self, index: int) -> PointCloud:
         """All points of the sweep, also those that are not finite, x forward."""
 
+    def points(self, index: int) -> int:
+        """Number of points of the sweep, without reading them."""
+
     def truth(self, index: int) -> Truth | None:
         """Labels of all points; None where the split is published without."""
 
@@ -99,6 +103,14 @@ def read_sweep(data: ScanSet, index: int, masks: MaskIds | None = None) -> Label
     sweep = LabelledSweep(cloud.xyz, cloud.intensity, ring, truth.label, mask_id, truth.instance)
     finite = np.isfinite(cloud.xyz).all(axis=1) & np.isfinite(cloud.intensity)
     return sweep if finite.all() else sweep.take(finite)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file. Raises InputError when it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise InputError(f'cloud {path} cannot be read: {error.strerror}') from error
 
 
 def elevation_rows(xyz: np.ndarray, low_deg: float = -30.0, high_deg: float = 5.0) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import CameraView, PointCloud
@@ -19,12 +20,13 @@ from sam2amml_core.io.clouds import read_kitti_bin, read_nuscenes_bin
 from sam2amml_core.io.images import read_image
 from sam2amml_core.io.labels import read_label
 from sam2amml_core.labels import SEMANTIC_KITTI, ClassSchema
-from training.datasets.scans import Scan, Truth, to_train
+from training.datasets.scans import Scan, Truth, size_of, to_train
 
 SPLITS: dict[str, tuple[int, ...]] = {
     'train': (0, 1, 2, 3, 4, 5, 6, 7, 9, 10), 'val': (8,), 'trainval': (*range(11),), 'test': (*range(11, 22),)}
 """SemanticKITTI's sequences; papers say whether they trained on ``train`` or ``trainval``."""
 
+SPLITS_FILE = 'splits.yaml'
 CAMERAS = (2, 3)
 _IMAGES = ('.png', '.jpg')
 
@@ -61,12 +63,14 @@ class SequenceFolders:
         path = self._path(index, 'velodyne', '.bin')
         return read_nuscenes_bin(path) if self._rings else read_kitti_bin(path)
 
+    def points(self, index: int) -> int:
+        return size_of(self._path(index, 'velodyne', '.bin')) // (20 if self._rings else 16)
+
     def truth(self, index: int) -> Truth | None:
         if not self._labelled[self._folder[index]]:
             return None
-        width = 20 if self._rings else 16
-        cloud, path = self._path(index, 'velodyne', '.bin'), self._path(index, 'labels', '.label')
-        raw = read_label(path, cloud.stat().st_size // width if cloud.is_file() else None)
+        path = self._path(index, 'labels', '.label')
+        raw = read_label(path, self.points(index))
         return Truth(to_train(self.schema, raw & 0xFFFF, path), raw >> 16)
 
     def views(self, index: int, images: bool = True) -> tuple[CameraView, ...]:
@@ -114,23 +118,35 @@ class SequenceFolders:
 def semantic_kitti(root: Path, split: str = 'train') -> SequenceFolders:
     """A split of SemanticKITTI; ``root`` is the folder that holds ``sequences``, or ``dataset/sequences``.
 
-    ``split`` is one of ``SPLITS``, or names of sequences joined by commas (``08`` or ``00,01,02``), or ``all``.
+    ``split`` is one of ``SPLITS``, or names of sequences joined by commas (``08`` or ``00,01,02``), or ``all``. Where a
+    file ``splits.yaml`` beside ``sequences`` maps splits to names of sequences, it takes the place of ``SPLITS``.
     Raises InputError when the folders are not there.
     """
     home = next((p for p in (root / 'sequences', root / 'dataset' / 'sequences') if p.is_dir()), None)
     if home is None:
         raise InputError(f'{root} holds no folder sequences, nor dataset/sequences; give the root of SemanticKITTI')
+    splits = _splits(home.parent / SPLITS_FILE)
     if split == 'all':
-        folders = sorted(p for p in home.iterdir() if (p / 'velodyne').is_dir())
-    elif split in SPLITS:
-        folders = [home / f'{number:02d}' for number in SPLITS[split]]
+        names = sorted(path.name for path in home.iterdir() if (path / 'velodyne').is_dir())
     else:
-        folders = [home / name.strip() for name in split.split(',')]
-    missing = [folder.name for folder in folders if not folder.is_dir()]
-    if missing or not folders:
+        names = splits.get(split) or [name.strip() for name in split.split(',')]
+    missing = [name for name in names if not (home / name).is_dir()]
+    if missing or not names:
         raise InputError(f'{home} lacks sequences {", ".join(missing[:12])} of split {split!r}; unpack them, or choose '
-                         f'one of {", ".join(SPLITS)}, all, or names such as 00,01')
-    return SequenceFolders(folders, SEMANTIC_KITTI)
+                         f'one of {", ".join(splits)}, all, or names such as 00,01')
+    return SequenceFolders([home / name for name in names], SEMANTIC_KITTI)
+
+
+def _splits(path: Path) -> dict[str, list[str]]:
+    if not path.is_file():
+        return {name: [f'{number:02d}' for number in numbers] for name, numbers in SPLITS.items()}
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f'{path} cannot be read: {" ".join(str(error).split())}') from error
+    if not isinstance(content, dict) or not all(isinstance(names, list) for names in content.values()):
+        raise InputError(f'{path} must map each split to a list of sequences')
+    return {str(split): [str(name) for name in names] for split, names in content.items()}
 
 
 def _has_labels(folder: Path, names: list[str]) -> bool:

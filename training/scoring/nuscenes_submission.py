@@ -54,7 +54,7 @@ def check_submission(folder: Path, split: str, data: ScanSet) -> int:
         if not file.is_file():
             raise InputError(f'{folder} lacks lidarseg/{split}/{file.name}')
         train = np.fromfile(file, np.uint8)
-        points = len(data.cloud(index))
+        points = data.points(index)
         if len(train) != points:
             raise InputError(f'{file} has {len(train)} labels for {points} points')
         _check_ids(train, str(file))

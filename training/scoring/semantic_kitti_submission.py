@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,7 @@ import numpy as np
 from sam2amml_core.errors import InputError
 from sam2amml_core.io.labels import make_folder
 from sam2amml_core.labels import ClassSchema
-
-TEST_SEQUENCES = ('11', '12', '13', '14', '15', '16', '17', '18', '19', '20', '21')
+from training.datasets.scans import ScanSet
 
 
 def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], schema: ClassSchema) -> Path:
@@ -48,41 +47,34 @@ def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], 
     return path
 
 
-def check_submission(path: Path, root: Path, schema: ClassSchema,
-                     sequences: Sequence[str] = TEST_SEQUENCES) -> int:
-    """Number of scans of a zip that the benchmark would take.
+def check_submission(path: Path, data: ScanSet) -> int:
+    """Number of scans of a zip that the benchmark would take; ``data`` is the split it is for.
 
-    ``root`` holds ``sequences/NN/velodyne``. Checked as the benchmark does: the name, entries for the folders, a file
-    for every scan, its size; beyond it: only raw ids that the benchmark counts (writing train ids is the commonest
-    mistake), no file that is none of a scan's. Raises InputError naming the first fault.
+    Checked as the benchmark does: the name, entries for the folders, a file for every scan, its size; beyond it: only
+    raw ids that the benchmark counts (writing train ids is the commonest mistake), no file that is none of a scan's.
+    Raises InputError naming the first fault.
     """
     if path.suffix != '.zip' or not zipfile.is_zipfile(path):
         raise InputError(f'{path} is not a zip file whose name ends in .zip')
     allowed = np.zeros(65536, bool)
-    allowed[schema.train_to_raw] = True
+    allowed[data.schema.train_to_raw] = True
+    scenes = dict.fromkeys(scan.scene for scan in data.scans)
     with zipfile.ZipFile(path) as archive:
         entries = {info.filename: info for info in archive.infolist()}
-        wanted: set[str] = set()
-        for folder in ('sequences/', *(f'sequences/{s}/{sub}' for s in sequences for sub in ('', 'predictions/'))):
+        for folder in ('sequences/', *(f'sequences/{s}/{sub}' for s in scenes for sub in ('', 'predictions/'))):
             if folder not in entries:
                 raise InputError(f'{path} has no entry for the folder {folder}; zip with directory entries')
-        for sequence in sequences:
-            clouds = sorted((root / 'sequences' / sequence / 'velodyne').glob('*.bin'))
-            if not clouds:
-                raise InputError(f'{root} holds no clouds of sequence {sequence} to check against')
-            for cloud in clouds:
-                name = f'sequences/{sequence}/predictions/{cloud.stem}.label'
-                wanted.add(name)
-                if name not in entries:
-                    raise InputError(f'{path} lacks {name}')
-                points, labels = cloud.stat().st_size // 16, entries[name].file_size / 4
-                if labels != points:
-                    raise InputError(f'{name} in {path} has {labels:g} labels for {points} points')
-                raw = np.frombuffer(archive.read(name), '<u4')
-                if not allowed[np.minimum(raw, 65535)].all():
-                    wrong = int(raw[~allowed[np.minimum(raw, 65535)]][0])
-                    raise InputError(f'{name} in {path} holds {wrong}, which is no raw id the benchmark counts; '
-                                     'write raw ids, not train ids')
+        wanted = {f'sequences/{scan.name.replace("/", "/predictions/")}.label': i for i, scan in enumerate(data.scans)}
+        for name, index in wanted.items():
+            if name not in entries:
+                raise InputError(f'{path} lacks {name}')
+            points, labels = data.points(index), entries[name].file_size / 4
+            if labels != points:
+                raise InputError(f'{name} in {path} has {labels:g} labels for {points} points')
+            raw = np.minimum(np.frombuffer(archive.read(name), '<u4'), 65535)
+            if not allowed[raw].all():
+                raise InputError(f'{name} in {path} holds {raw[~allowed[raw]][0]}, which is no raw id the benchmark '
+                                 'counts; write raw ids, not train ids')
         extra = sorted(name for name in entries if not name.endswith('/') and name not in wanted)
         if extra:
             raise InputError(f'{path} holds {len(extra)} files that belong to no scan, such as {extra[0]}')

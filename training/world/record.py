@@ -20,15 +20,16 @@ START_NS = 1_700_000_000_000_000_000
 
 
 def record(seed: int, settings: StreetSettings, rig: SensorRig, sweeps: int, every: int = 1,
-           indices: Iterable[int] | None = None, images_every: int = 1) -> Iterator[SyntheticSweep]:
+           indices: Iterable[int] | None = None, images_every: int = 1, street: Street | None = None
+           ) -> Iterator[SyntheticSweep]:
     """Drive through the street of ``seed`` and yield ``sweeps`` sweeps, one of each ``every`` turns of the LiDAR.
 
     With ``indices`` only those of 0 .. sweeps - 1: the same sweeps as in the whole drive, so processes can share one.
     Images are taken in the middle of a sweep, when the LiDAR looks forwards; with ``images_every`` only in one of so
-    many sweeps, the first included. The same arguments give the same bytes.
+    many sweeps, the first included. The same arguments give the same bytes. ``street`` saves building it again.
     """
     period = rig.lidar.period
-    street = street_of(seed, settings, rig, sweeps, every)
+    street = street_of(seed, settings, rig, sweeps, every) if street is None else street
     rng = np.random.default_rng([seed, 1])
     unit = LidarUnit.draw(
         rng, rig.lidar, float(rng.uniform(*settings.sensor_gain)), float(rng.uniform(*settings.range_noise))

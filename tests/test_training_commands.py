@@ -1,0 +1,115 @@
+"""Train, evaluate, predict and export as a user types them, on tiny data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('lightning', reason='training needs lightning (extra [train])')
+
+import torch
+import yaml
+from tiny_runs import tiny_data, tiny_recipe, tiny_sweep
+from typer.testing import CliRunner
+
+from sam2amml_core.bundle import load_bundle
+from sam2amml_core.errors import InputError
+from sam2amml_core.frame import Frame
+from sam2amml_core.labels import NUSCENES, SEMANTIC_KITTI
+from sam2amml_core.segmenter import Segmenter
+from training.cli import app
+from training.commands.evaluate import EvaluateOptions
+from training.commands.evaluate import run as evaluate
+from training.commands.export import run as export
+from training.commands.predict import run as predict
+from training.predictor import open_predictor
+from training.recipe_files import recipe_yaml
+from training.world.classes import SEMANTIC_KITTI_RAW
+
+pytestmark = pytest.mark.filterwarnings('ignore')
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A data set in SemanticKITTI's layout with its own splits, and a run on it that was started from the shell."""
+    torch.set_num_threads(1)
+    home = tmp_path_factory.mktemp('home')
+    root = home / 'kitti'
+    for split, seeds in (('train', (0, 1, 2)), ('val', (100,)), ('test', (200, 201))):
+        folder = root / 'sequences' / f'{split}_0'
+        for name in ('velodyne', 'labels'):
+            (folder / name).mkdir(parents=True)
+        for i, seed in enumerate(seeds):
+            sweep = tiny_sweep(seed)
+            np.column_stack((sweep.frame.cloud.xyz, sweep.frame.cloud.intensity)).astype('<f4').tofile(
+                folder / 'velodyne' / f'{i:06d}.bin')
+            SEMANTIC_KITTI_RAW[sweep.point_class].astype('<u4').tofile(folder / 'labels' / f'{i:06d}.label')
+    (root / 'splits.yaml').write_text(yaml.safe_dump({s: [f'{s}_0'] for s in ('train', 'val', 'test')}))
+    recipe = tiny_recipe(root, 'data.layout=semantic_kitti', 'augmentation.kind=none', 'loop.steps=60',
+                         'loop.validate_every=30', 'loop.log_every=30', 'optimiser.learning_rate=0.01')
+    (home / 'tiny.yaml').write_text(recipe_yaml(recipe))
+    result = CliRunner().invoke(app, ['train', str(home / 'tiny.yaml'), '--folder', str(home / 'run'), '--threads', '1',
+                                      '--accelerator', 'cpu', '--set', 'loop.seed=3'], catch_exceptions=False)
+    assert result.exit_code == 0
+    return root, home / 'run'
+
+
+def test_a_trained_run_is_evaluated_on_its_own_data(trained: tuple[Path, Path]) -> None:
+    root, run = trained
+    result = evaluate(str(run), EvaluateOptions(), 'auto', 1, None, None)
+    assert result == json.loads((run / 'scores_test.json').read_text())
+    assert result['sweeps'] == 2 and result['miou_present'] > 50 and result['test_time_augmentation'] is None
+    present = {name: value for name, value in result['per_class'].items() if value > 0}
+    assert set(present) == {'car', 'road'}
+    assert result['miou'] == pytest.approx(sum(present.values()) / 19, abs=0.01)  # SemanticKITTI: absent counts 0
+    assert (run / 'confusion_test.png').is_file()
+    voted = evaluate(str(run), EvaluateOptions(votes=True), 'auto', 1, None, None)
+    assert voted['test_time_augmentation'] == '4 mirrorings' and (run / 'scores_test_votes.json').is_file()
+    record = json.loads((run / 'run.json').read_text())
+    assert record['seed'] == 3 and record['best_validation_miou'] > 0
+
+
+def test_an_exported_run_labels_as_the_run_does(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    root, run = trained
+    bundle = export('tiny', run, tmp_path / 'bundle', 'sam2amml export', 0, 'tiny sweeps')
+    assert load_bundle(bundle).spec.provenance.steps == 60 and load_bundle(bundle).spec.provenance.seed == 3
+    cloud = tiny_sweep(300).frame.cloud
+    mine = open_predictor(str(run), SEMANTIC_KITTI)(cloud)
+    theirs = open_predictor(str(bundle), SEMANTIC_KITTI)(cloud)
+    assert np.mean(mine == theirs) > 0.99 and set(np.unique(mine)) <= {1, 9}
+    unknown = Segmenter.open(str(bundle)).segment(Frame(cloud)).class_id
+    assert (theirs[unknown == 255] > 0).all()
+    with pytest.raises(InputError, match='--votes works on training runs only'):
+        open_predictor(str(bundle), SEMANTIC_KITTI, votes=True)
+    with pytest.raises(InputError, match='was trained for .tiny., not .other.'):
+        export('other', run, tmp_path / 'b', '', 0, '')
+
+
+def test_the_classifier_is_adjusted_on_validation_sweeps(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    _, run = trained
+    sweeps = tiny_data(tmp_path / 'sweeps') / 'val'
+    bundle = load_bundle(export('tiny', run, tmp_path / 'bundle', '', 0, '', validation=sweeps))
+    assert 0 <= bundle.spec.provenance.metrics['logit_adjustment'] <= 1
+
+
+def test_predictions_pass_the_check_of_the_benchmark(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    root, run = trained
+    assert predict(str(run), root, 'test', 'auto', tmp_path / 'out.zip', 'auto', 1, False, ()) == 2
+
+
+def test_models_of_other_classes_and_folders_of_nothing_are_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='does not fit'):
+        open_predictor(str(trained[1]), NUSCENES)
+    with pytest.raises(InputError, match='holds neither bundle.yaml nor last.ckpt'):
+        open_predictor(str(tmp_path), SEMANTIC_KITTI)
+    with pytest.raises(InputError, match='classes of semantic_kitti apart, the data have those of nuscenes'):
+        open_predictor('street64', NUSCENES)
+
+
+@pytest.mark.parametrize('command', ['train', 'evaluate', 'predict', 'dataset', 'export'])
+def test_every_command_has_help_a_person_can_use(command: str) -> None:
+    result = CliRunner().invoke(app, [command, '--help'], env={'COLUMNS': '120', 'TERM': 'dumb'})
+    assert result.exit_code == 0 and 'Usage' in result.output and len(result.output.splitlines()) > 8

@@ -1,0 +1,78 @@
+"""Commands that train and score: arguments only; each command's work is imported when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Threads = Annotated[int, typer.Option(min=1, help='CPU threads.')]
+Engine = Annotated[str, typer.Option(help='Inference engine of a bundle: auto, or its name.')]
+Layout = Annotated[str, typer.Option(help='auto, semantic_kitti, nuscenes, own or cached.')]
+Votes = Annotated[bool, typer.Option('--votes', help=(
+    'Test-time augmentation: sum the probabilities of four mirrorings. Results say so.'))]
+Model = Annotated[str, typer.Argument(help='A shipped model, a bundle folder, the folder of a run, or a .ckpt file.')]
+
+
+def add_training_commands(app: typer.Typer) -> None:
+    """Make the commands of this file part of ``app``."""
+    for command in (train, evaluate, predict):
+        app.command()(command)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help='A shipped recipe (street64, street32, streetworld, semantic_kitti, '
+                                               'nuscenes) or a YAML file.')] = 'street64',
+    changes: Annotated[list[str] | None, typer.Option('--set', help=(
+        'Change an entry: data.root=..., loop.seed=1, data.fraction=0.01; may be repeated.'))] = None,
+    folder: Annotated[Path | None, typer.Option(help='Default: out/runs/NAME.')] = None,
+    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder, exactly.')] = False,
+    threads: Threads = 2,
+    accelerator: Annotated[str, typer.Option(help='auto, cpu or gpu.')] = 'auto',
+    devices: Annotated[str, typer.Option(help='Processes or GPUs on this machine: a number, or auto.')] = '1',
+    nodes: Annotated[int, typer.Option(min=1, help='Machines; start the same command on each with torchrun.')] = 1,
+    strategy: Annotated[str, typer.Option(help='auto, ddp, ddp_fork, ... as Lightning calls them.')] = 'auto',
+) -> None:
+    """Train a network as a recipe says; log.csv, TensorBoard, checkpoints and run.json in the folder of the run."""
+    from training.commands.train import run
+
+    run(recipe, tuple(changes or ()), folder, resume, threads, accelerator, devices, nodes, strategy)
+
+
+def evaluate(
+    model: Model = 'street64',
+    data: Annotated[Path | None, typer.Option(help=(
+        'Root of a data set. Default: that of the run; of a bundle, synthetic streets made now.'))] = None,
+    layout: Layout = 'auto',
+    split: Annotated[str, typer.Option(help='A split of the data; of streets: train, validation or test.')] = 'test',
+    recipe: Annotated[str, typer.Option('--model', help='Recipe whose LiDAR is simulated for streets.')] = 'street64',
+    worlds: Annotated[int, typer.Option(min=1, help='Streets, if some are made.')] = 8,
+    limit: Annotated[int | None, typer.Option(min=1, help='At most so many sweeps, evenly spread.')] = None,
+    votes: Votes = False,
+    engine: Engine = 'auto',
+    threads: Threads = 2,
+    output: Annotated[Path | None, typer.Option(help='JSON file; default for a run: scores_SPLIT.json in it.')] = None,
+    picture: Annotated[Path | None, typer.Option(help='PNG of the confusion matrix.')] = None,
+) -> None:
+    """Score a model as the benchmark of the data does: mIoU, by class, by distance, in and out of the camera view."""
+    from training.commands.evaluate import EvaluateOptions, run
+
+    run(model, EvaluateOptions(data, layout, split, recipe, worlds, limit, votes), engine, threads, output, picture)
+
+
+def predict(
+    model: Model,
+    data: Annotated[Path, typer.Argument(help='Root of the data set.')],
+    output: Annotated[Path, typer.Argument(help='A .zip (SemanticKITTI and your own), or a folder (nuScenes).')],
+    split: Annotated[str, typer.Option(help='Which split to label.')] = 'test',
+    layout: Layout = 'auto',
+    votes: Votes = False,
+    uses: Annotated[str, typer.Option(help='nuScenes: what is used at test time, joined by commas.')] = 'use_lidar',
+    engine: Engine = 'auto',
+    threads: Threads = 2,
+) -> None:
+    """Write the submission files of a split and check them as the benchmark will."""
+    from training.commands.predict import run
+
+    run(model, data, split, layout, output, engine, threads, votes, tuple(uses.split(',')))

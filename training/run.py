@@ -1,0 +1,148 @@
+"""One training run from its recipe: data, network, loop, files."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from sam2amml_core.errors import InputError
+from sam2amml_core.lidar.backbones.catalogue import create
+from sam2amml_core.losses.segmentation import class_weights
+from training.batches import TrainingSamples, class_counts
+from training.checkpoint import read_checkpoint
+from training.datasets.open import open_split, share_of
+from training.datasets.scans import MaskIds, ScanSet
+from training.loop import STATE, SegmentationTask, ValidationSamples
+from training.loop_files import LAST, RunFiles
+from training.recipe import Recipe
+from training.recipe_files import recipe_yaml
+from training.run_record import hardware, versions, write_record
+from training.sync_norm import synchronise_norms
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run may use, as Lightning calls it; several nodes as torchrun starts them, or with its environment."""
+
+    accelerator: str = 'auto'
+    devices: str = '1'
+    nodes: int = 1
+    strategy: str = 'auto'
+    progress: bool = True
+
+
+def open_training(recipe: Recipe) -> tuple[ScanSet, ScanSet | None]:
+    """The training split's fraction and the validation split. Raises InputError when labels or splits are missing."""
+    data, root = recipe.data, Path(recipe.data.root)
+    training = share_of(open_split(root, data.train, data.layout, data.schema_name), data.fraction)
+    if data.validation is None:
+        return training, None
+    return training, open_split(root, data.validation, data.layout, data.schema_name)
+
+
+def prepare_task(recipe: Recipe, folder: Path, command: str = '') -> SegmentationTask:
+    """The module that Lightning trains, with its data; ``folder`` keeps the counts of classes."""
+    data, held_out = open_training(recipe)
+    counted = recipe.data.draw == 'balanced' or recipe.losses.class_power > 0
+    counts = class_counts(data, folder / 'class_counts.npz') if counted else None
+    weight = None
+    if counts is not None and recipe.losses.class_power > 0:
+        weight = torch.from_numpy(class_weights(counts.sum(axis=0)[1:], recipe.losses.class_power))
+    torch.manual_seed(recipe.loop.seed)
+    network = create(recipe.backbone, len(data.schema) - 1, recipe.sensor)
+    samples = TrainingSamples(data, recipe, network.input_spec, counts if recipe.data.draw == 'balanced' else None,
+                              mask_source(recipe))
+    validation = None
+    if held_out is not None:
+        if held_out.schema.names != data.schema.names:
+            raise InputError('training and validation split have different classes')
+        validation = ValidationSamples(TrainingSamples(held_out, recipe, network.input_spec),
+                                       recipe.data.validation_sweeps)
+    return SegmentationTask(recipe, network, data.schema, samples, validation, 1, weight, command)
+
+
+def train(recipe: Recipe, folder: Path, machine: Machine | None = None, resume: bool = False, command: str = '',
+          callbacks: tuple[Callback, ...] = ()) -> SegmentationTask:
+    """Train in ``folder`` and return the finished module; with ``resume`` the run there goes on exactly as it was.
+
+    Raises InputError when the folder holds a run already and ``resume`` is not asked for, or the reverse.
+    """
+    last = folder / LAST
+    if last.exists() and not resume:
+        raise InputError(f'{folder} holds a run already; add --resume to continue it, or choose another --folder')
+    if resume and not last.exists():
+        raise InputError(f'{folder} holds no {LAST} to resume from; train without --resume')
+    if resume:
+        _check_same_run(last, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    # idle OpenMP threads must not spin: beside other processes that makes a step up to 15 times slower
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    os.environ.setdefault('GOMP_SPINCOUNT', '0')
+    task = prepare_task(recipe, folder, command)
+    trainer = _trainer(recipe, folder, machine or Machine(), callbacks)
+    task.steps = steps_of(recipe, len(task.samples), trainer.world_size)
+    trainer.fit_loop.epoch_loop.max_steps = task.steps
+    if recipe.loop.sync_norms and trainer.world_size > 1:
+        synchronise_norms(task.network)
+    if trainer.is_global_zero:
+        (folder / 'recipe.yaml').write_text(recipe_yaml(recipe), encoding='utf-8')
+        (folder / 'scans.txt').write_text('\n'.join(scan.name for scan in task.samples.data.scans) + '\n',
+                                          encoding='utf-8')
+        write_record(folder, _start(recipe, task, trainer, command))
+    trainer.fit(task, ckpt_path=str(last) if resume else None, weights_only=True)
+    return task
+
+
+def steps_of(recipe: Recipe, scans: int, processes: int) -> int:
+    """Length of a run in steps of the optimiser."""
+    loop = recipe.loop
+    if loop.steps is not None:
+        return loop.steps
+    return max(1, math.ceil((loop.epochs or 1) * scans / (loop.batch * loop.accumulate * processes)))
+
+
+def mask_source(recipe: Recipe) -> MaskIds | None:
+    """Where mask ids of scans come from. Raises InputError: no mask store is read yet."""
+    if recipe.data.masks is not None:
+        raise InputError('data.masks: this version reads no masks for training; set data.masks=null')
+    return None
+
+
+def _trainer(recipe: Recipe, folder: Path, machine: Machine, callbacks: tuple[Callback, ...]) -> Trainer:
+    devices: Any = int(machine.devices) if machine.devices.lstrip('-').isdigit() else machine.devices
+    logger = TensorBoardLogger(str(folder), name='', version='tensorboard')
+    return Trainer(
+        accelerator=machine.accelerator, devices=devices, num_nodes=machine.nodes, strategy=machine.strategy,
+        precision=recipe.loop.precision, max_epochs=-1, max_steps=-1, logger=logger,
+        accumulate_grad_batches=recipe.loop.accumulate, gradient_clip_val=recipe.optimiser.clip,
+        reload_dataloaders_every_n_epochs=1, use_distributed_sampler=False, enable_checkpointing=False,
+        num_sanity_val_steps=0, log_every_n_steps=1, enable_progress_bar=machine.progress,
+        enable_model_summary=False, callbacks=[RunFiles(folder), *callbacks])
+
+
+def _start(recipe: Recipe, task: SegmentationTask, trainer: Trainer, command: str) -> dict[str, Any]:
+    from training.commands.export import current_commit
+
+    return {
+        'name': recipe.name, 'variant': recipe.variant, 'backbone': recipe.backbone, 'seed': recipe.loop.seed,
+        'fraction': recipe.data.fraction, 'commit': current_commit(), 'command': command, 'hardware': hardware(),
+        'processes': trainer.world_size, 'threads': torch.get_num_threads(), 'versions': versions(),
+        'started': datetime.now(timezone.utc).isoformat(timespec='seconds'), 'scans': len(task.samples.data),
+        'steps': task.steps, 'parameters': sum(p.numel() for p in task.network.parameters()),
+        'schema': task.schema.name, 'recipe': recipe.model_dump(mode='json', by_alias=True)}
+
+
+def _check_same_run(path: Path, recipe: Recipe) -> None:
+    before = read_checkpoint(path)[STATE]['recipe']
+    for key in ('backbone', 'sensor', 'normalisation'):
+        if before[key] != recipe.model_dump(mode='json', by_alias=True)[key]:
+            raise InputError(f'{path} was trained with another {key}; choose another --folder')
