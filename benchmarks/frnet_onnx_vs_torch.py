@@ -26,8 +26,10 @@ from sam2amml_core.lidar.backbones.catalogue import create
 from sam2amml_core.lidar.preparation import prepare
 from sam2amml_core.segmenter import Segmenter
 from training.export import export_bundle
-from training.recipe import STREET64
+from training.recipe_files import find_recipe
 from training.verification import check_bundle
+
+STREET64 = find_recipe('street64')
 
 THREADS = 2
 

@@ -25,7 +25,9 @@ from sam2amml_core.lidar.preparation import in_range
 from sam2amml_core.lidar.sparse.layers import fold_norms
 from sam2amml_core.lidar.sparse.tables import halve, neighbour_table
 from sam2amml_core.lidar.voxels import cell_means, voxelise
-from training.recipe import STREET64
+from training.recipe_files import find_recipe
+
+STREET64 = find_recipe('street64')
 
 THREADS = 2
 

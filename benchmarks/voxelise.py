@@ -16,7 +16,9 @@ from _street_sweep import limit_threads, street_sweep
 
 from sam2amml_core.lidar.preparation import in_range
 from sam2amml_core.lidar.voxels import voxelise
-from training.recipe import STREET64
+from training.recipe_files import find_recipe
+
+STREET64 = find_recipe('street64')
 
 
 def median_ms(run: Callable[[], object], repeats: int) -> float:

@@ -20,9 +20,12 @@ from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Frame
 from sam2amml_core.labels import NUSCENES, SEMANTIC_KITTI
 from sam2amml_core.segmenter import Segmenter
+from training.calibration import SHARES
+from training.checkpoint import open_checkpoint
 from training.cli import app
 from training.commands.evaluate import EvaluateOptions
 from training.commands.evaluate import run as evaluate
+from training.commands.export import adjust
 from training.commands.export import run as export
 from training.commands.predict import run as predict
 from training.predictor import open_predictor
@@ -91,8 +94,12 @@ def test_an_exported_run_labels_as_the_run_does(trained: tuple[Path, Path], tmp_
 def test_the_classifier_is_adjusted_on_validation_sweeps(trained: tuple[Path, Path], tmp_path: Path) -> None:
     _, run = trained
     sweeps = tiny_data(tmp_path / 'sweeps') / 'val'
-    bundle = load_bundle(export('tiny', run, tmp_path / 'bundle', '', 0, '', validation=sweeps))
-    assert 0 <= bundle.spec.provenance.metrics['logit_adjustment'] <= 1
+    found = open_checkpoint(run, 19)
+    before = found.network.state_dict()['network.classifier.bias'].clone()
+    share = adjust(found, 'semantic_kitti', sweeps)
+    assert share in SHARES and found.class_weight is not None
+    after = found.network.state_dict()['network.classifier.bias']
+    torch.testing.assert_close(after, before - share * found.class_weight.log())
 
 
 def test_predictions_pass_the_check_of_the_benchmark(trained: tuple[Path, Path], tmp_path: Path) -> None:
@@ -109,7 +116,51 @@ def test_models_of_other_classes_and_folders_of_nothing_are_refused(trained: tup
         open_predictor('street64', NUSCENES)
 
 
-@pytest.mark.parametrize('command', ['train', 'evaluate', 'predict', 'dataset', 'export'])
+@pytest.mark.parametrize('command', ['train', 'evaluate', 'predict', 'results', 'throughput', 'dataset',
+                                     'streetworld', 'export'])
 def test_every_command_has_help_a_person_can_use(command: str) -> None:
     result = CliRunner().invoke(app, [command, '--help'], env={'COLUMNS': '120', 'TERM': 'dumb'})
     assert result.exit_code == 0 and 'Usage' in result.output and len(result.output.splitlines()) > 8
+
+
+def test_results_are_collected_over_seeds(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    from training.commands.results import run as results
+
+    _, run = trained
+    if not (run / 'scores_test.json').is_file():
+        evaluate(str(run), EvaluateOptions(), 'auto', 1, None, None)
+    scores = json.loads((run / 'scores_test.json').read_text())
+    record = json.loads((run / 'run.json').read_text())
+    for seed, change in ((0, -1.0), (1, 0.0), (2, 4.0)):  # means and spread worked out by hand: 1 and sqrt(7)
+        folder = tmp_path / 'runs' / f'seed{seed}'
+        folder.mkdir(parents=True)
+        (folder / 'run.json').write_text(json.dumps({**record, 'seed': seed}))
+        (folder / 'scores_test.json').write_text(json.dumps({**scores, 'miou': 20 + change}))
+    (tmp_path / 'runs' / 'unfinished').mkdir()
+    (tmp_path / 'runs' / 'unfinished' / 'run.json').write_text('{}')
+    (tmp_path / 'model.json').write_text(json.dumps({**scores, 'model': 'street64'}))
+    page = results(tmp_path / 'runs', [tmp_path / 'model.json'], 'test', tmp_path / 'docs' / 'results.md')
+    shipped, row = json.loads((tmp_path / 'docs' / 'results.json').read_text())
+    assert row['seeds'] == [0, 1, 2] and row['miou_mean'] == 21 and row['miou_std'] == pytest.approx(7**0.5, abs=0.01)
+    assert row['experiment'] == 'tiny' and row['label_fraction'] == 1 and row['backbone'] == 'frustum_range_net'
+    assert {'variant', 'miou_in_frustum', 'miou_out_of_frustum', 'per_class'} <= set(row)
+    assert row['runs'][0]['commit'] == record['commit'] and row['runs'][0]['hardware'] == record['hardware']
+    assert shipped['seeds'] == [] and shipped['miou_std'] is None
+    text = page.read_text()
+    assert '21.00 ± 2.65' in text and 'street64 (shipped)' in text and record['command'] in text
+    (tmp_path / 'runs' / 'seed1' / 'run.json').write_text(json.dumps({**record, 'seed': 2}))
+    with pytest.raises(InputError, match='share a seed'):
+        results(tmp_path / 'runs', [], 'test', page)
+    with pytest.raises(InputError, match='no finished run with scores_val'):
+        results(tmp_path / 'runs', [], 'val', page)
+
+
+def test_throughput_is_measured(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    from training.commands.throughput import run as throughput
+
+    recipe = tmp_path.parent / 'tiny.yaml'
+    recipe.write_text((trained[1] / 'recipe.yaml').read_text())
+    result = throughput(str(recipe), (), 0.1, 1, tmp_path / 'out.json')
+    assert result['loader_per_s'] > 0 and result['training_per_s'] > 0
+    assert result['ratio'] == pytest.approx(result['loader_per_s'] / result['training_per_s'], rel=0.05)
+    assert json.loads((tmp_path / 'out.json').read_text()) == result

@@ -17,7 +17,7 @@ Model = Annotated[str, typer.Argument(help='A shipped model, a bundle folder, th
 
 def add_training_commands(app: typer.Typer) -> None:
     """Make the commands of this file part of ``app``."""
-    for command in (train, evaluate, predict):
+    for command in (train, evaluate, predict, results, throughput):
         app.command()(command)
 
 
@@ -76,3 +76,29 @@ def predict(
     from training.commands.predict import run
 
     run(model, data, split, layout, output, engine, threads, votes, tuple(uses.split(',')))
+
+
+def results(
+    runs: Annotated[Path | None, typer.Argument(help='Folder that holds the folders of runs.')] = Path('out/runs'),
+    models: Annotated[list[Path] | None, typer.Option('--model-scores', help=(
+        'JSON of sam2amml evaluate MODEL --output; may be repeated.'))] = None,
+    split: Annotated[str, typer.Option(help='Split whose scores are taken.')] = 'test',
+    output: Annotated[Path, typer.Option(help='The page; .json is written beside it.')] = Path('docs/results.md'),
+) -> None:
+    """Write the page of results: per experiment mean and spread over seeds, hardware, wall time, commands."""
+    from training.commands.results import run
+
+    run(runs, models or [], split, output)
+
+
+def throughput(
+    recipe: Annotated[str, typer.Argument(help='A recipe, as for train.')] = 'streetworld',
+    changes: Annotated[list[str] | None, typer.Option('--set', help='As for train.')] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help='How long each of both is measured.')] = 20.0,
+    threads: Threads = 1,
+    output: Annotated[Path | None, typer.Option(help='JSON file for the result.')] = None,
+) -> None:
+    """Measure how many sweeps a second the loader alone gives, and the training step alone takes."""
+    from training.commands.throughput import run
+
+    run(recipe, tuple(changes or ()), seconds, threads, output)

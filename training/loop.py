@@ -105,20 +105,25 @@ class SegmentationTask(LightningModule):
             group['lr'] = self.recipe.optimiser.learning_rate * one_cycle(self.progress, self.recipe.optimiser)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        values = self.losses(batch)
+        loss = values['loss']
+        if not bool(torch.isfinite(loss)):
+            raise InputError(f'the loss is {float(loss.detach())} at step {self.global_step} on '
+                             f'{", ".join(batch.names)}; look at these sweeps (sam2amml dataset), or lower '
+                             'optimiser.learning_rate or use loop.precision=32-true')
+        self._recent.append({name: float(value.detach()) for name, value in values.items()})
+        return loss
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The ``loss`` that is trained on, its parts, and the share of chosen points that are right."""
         settings = self.recipe.losses
         logits = self.network(batch.points).logits
         entropy = mean_cross_entropy(logits, batch.label, batch.chosen, self.class_weight, settings.label_smoothing)
         lovasz = mean_lovasz_softmax(logits, batch.label, batch.chosen, settings.lovasz_points)
         loss = settings.cross_entropy * entropy + settings.lovasz * lovasz
-        if not bool(torch.isfinite(loss)):
-            raise InputError(f'the loss is {float(loss.detach())} at step {self.global_step} on '
-                             f'{", ".join(batch.names)}; look at these sweeps (sam2amml dataset), or lower '
-                             'optimiser.learning_rate or use loop.precision=32-true')
         rows = torch.cat(batch.chosen)
         right = (logits[rows].argmax(1) + 1 == batch.label[rows]).float().mean() if len(rows) else loss.detach() * 0
-        self._recent.append({'loss': float(loss.detach()), 'cross_entropy': float(entropy.detach()),
-                             'lovasz': float(lovasz.detach()), 'accuracy': float(right)})
-        return loss
+        return {'loss': loss, 'cross_entropy': entropy, 'lovasz': lovasz, 'accuracy': right}
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.batches_done += 1

@@ -20,7 +20,6 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
     """
     from sam2amml_core.bundle import Provenance
     from sam2amml_core.errors import InputError
-    from sam2amml_core.lidar.backbones.range_backbone import RangeBackbone
     from training.checkpoint import open_checkpoint, read_checkpoint, schema_of
     from training.export import export_bundle
 
@@ -37,10 +36,8 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
     provenance = Provenance(command=found.command or command, seed=found.recipe.loop.seed, commit=current_commit(),
                             data=data, metrics=metrics, created=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
                             steps=found.step, train_minutes=round(found.minutes, 1))
-    if not isinstance(found.network, RangeBackbone):
-        raise InputError(f'no export of {found.recipe.backbone} yet; evaluate and predict take the run itself')
     recipe = found.recipe
-    export_bundle(found.network.network, folder, model, schema, recipe.sensor, recipe.normalisation, provenance)
+    export_bundle(found.network, folder, model, schema, recipe.sensor, recipe.normalisation, provenance)
     return folder
 
 
