@@ -26,6 +26,7 @@ from sam2amml_core.lidar.input_spec import InputSpec, RangeInput
 FORMAT_VERSION = 1
 BUNDLE_FILE = 'bundle.yaml'
 ONNX_FILE = 'model.onnx'
+WEIGHTS_FILE = 'weights.pt'
 MODELS_FOLDER = Path(__file__).parent / 'models'
 """Where the bundles shipped with the package lie; ``load_bundle('street64')`` looks here."""
 
@@ -102,7 +103,11 @@ class Provenance(_Strict):
 
 
 class BundleSpec(_Strict):
-    """The content of ``bundle.yaml``."""
+    """The content of ``bundle.yaml``.
+
+    profile   smallest, typical and largest number of points or voxels an engine is built for, where not the default
+    backbone  name in ``lidar.backbones.catalogue`` of the network, if its torch weights lie in ``weights.pt``
+    """
 
     format_version: Literal[1] = 1
     name: str = Field(pattern=r'^[A-Za-z0-9_.-]+$')
@@ -111,6 +116,9 @@ class BundleSpec(_Strict):
     sensor: SensorGeometry
     normalisation: Normalisation
     input: InputSpec = RangeInput()
+    profile: dict[str, tuple[int, int, int]] = Field(default_factory=dict)
+    backbone: str = ''
+    weights_sha256: str = Field(default='', pattern=r'^([0-9a-f]{64})?$')
     onnx_file: str = ONNX_FILE
     onnx_sha256: str = Field(pattern=r'^[0-9a-f]{64}$')
     provenance: Provenance = Provenance()
@@ -197,8 +205,11 @@ def load_bundle(path_or_name: str | os.PathLike[str]) -> ModelBundle:
 
 def write_bundle(folder: str | os.PathLike[str], onnx: str | os.PathLike[str], name: str, schema: ClassSchema,
                  sensor: SensorGeometry, normalisation: Normalisation, provenance: Provenance,
-                 input_spec: InputSpec | None = None) -> ModelBundle:
+                 input_spec: InputSpec | None = None, backbone: str = '',
+                 weights: str | os.PathLike[str] | None = None) -> ModelBundle:
     """Write a bundle folder from an ONNX file: complete or not at all; an older bundle there is replaced.
+
+    ``weights`` are those of the catalogue's network ``backbone`` (a torch state dict), for the torch engine.
 
     Raises ``BundleError`` if the folder cannot be written or holds something that is not a bundle.
     """
@@ -208,12 +219,16 @@ def write_bundle(folder: str | os.PathLike[str], onnx: str | os.PathLike[str], n
     try:
         spec = BundleSpec(name=name, schema_name=schema.name, classes=class_entries(schema), sensor=sensor,
                           normalisation=normalisation, input=input_spec or RangeInput(), onnx_sha256=sha256_of(source),
+                          backbone=backbone if weights is not None else '',
+                          weights_sha256=sha256_of(Path(weights)) if weights is not None else '',
                           provenance=provenance)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{target.name}.') as scratch:
             staged = Path(scratch) / 'new'
             staged.mkdir()
             shutil.copyfile(source, staged / ONNX_FILE)
+            if weights is not None:
+                shutil.copyfile(weights, staged / WEIGHTS_FILE)
             text = yaml.safe_dump(spec.model_dump(mode='json'), sort_keys=False, default_flow_style=None, width=110)
             (staged / BUNDLE_FILE).write_text(text, encoding='utf-8')
             if target.exists():

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from small_backbones import CLASSES, FAMILIES, PLAIN, SENSOR, small, street
 from torch.nn import functional as F
+from voxel_adapter import TheirNetwork, VoxelAdapter
 
 from sam2amml_core.bundle import SensorGeometry
 from sam2amml_core.errors import InputError
@@ -120,3 +124,23 @@ def test_a_backbone_that_cannot_be_made_is_refused_with_the_reason() -> None:
     with pytest.raises(InputError, match='multiples of 8'):
         catalogue.create('frustum_range_net', 19, SensorGeometry(
             beams=16, fov_up_deg=3, fov_down_deg=-25, image_height=20, image_width=64, sensor_height_m=1.7))
+
+
+def test_the_documented_adapter_serves_somebody_elses_network() -> None:
+    torch.manual_seed(0)
+    adapter = VoxelAdapter(TheirNetwork(CLASSES), CLASSES, 16, voxel_m=0.5).eval()
+    clouds = street(), street(300, 8)
+    batch = batch_of(adapter, *clouds)
+    with torch.no_grad():
+        found = adapter(batch)
+    assert found.logits.shape == (1000, CLASSES)
+    assert found.features.shape == (1000, 16)
+    cell = np.floor(batch.points[:, :3].numpy() / 0.5)
+    _, same = np.unique(np.column_stack((batch.sweep, cell)), axis=0, return_inverse=True)
+    for group in np.unique(same)[:50]:
+        assert len(np.unique(found.logits.numpy()[same.ravel() == group], axis=0)) == 1
+    for cloud, part in zip(clouds, found.logits.split([700, 300]), strict=True):
+        torch.testing.assert_close(part, predict(adapter, cloud).logits)
+    text = (Path(__file__).parent.parent / 'docs' / 'backbones.md').read_text(encoding='utf-8')
+    code = inspect.getsource(VoxelAdapter.forward)
+    assert code.strip() in '\n'.join(line for line in text.splitlines())

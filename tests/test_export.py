@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,7 +10,7 @@ import pytest
 import torch
 from small_backbones import CLASSES, FAMILIES, PLAIN, SENSOR, small, street
 
-from sam2amml_core.bundle import ModelBundle, Provenance, load_bundle
+from sam2amml_core.bundle import ModelBundle, Provenance, load_bundle, shipped_bundles
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import UNKNOWN, Frame, PointCloud
 from sam2amml_core.labels import SEMANTIC_KITTI
@@ -86,3 +87,53 @@ def test_no_weight_is_lost_or_doubled(exported: tuple[Backbone, ModelBundle]) ->
     stored = sum(int(np.prod(t.dims)) for t in onnx.load(bundle.onnx_path).graph.initializer if t.data_type == 1)
     weights = sum(p.numel() for p in network.parameters())
     assert 0.7 * weights < stored < 1.5 * weights + 4096
+
+
+def documented_operators() -> set[str]:
+    """First column of the last table of docs/engines.md."""
+    text = (Path(__file__).parent.parent / 'docs' / 'engines.md').read_text(encoding='utf-8')
+    table = text.split('| operator | types | restrictions |')[1].splitlines()[2:]
+    return {line.split('|')[1].strip() for line in table if line.startswith('|')}
+
+
+def outside_tensorrt(model: onnx.ModelProto) -> list[str]:
+    """What of a graph TensorRT's parser does not document as supported; see docs/engines.md."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    constant = {t.name for t in graph.initializer} | {n.output[0] for n in graph.node if n.op_type == 'Constant'}
+    kinds = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.input, *graph.output)}
+    wrong = []
+    for node in graph.node:
+        values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        if node.domain not in ('', 'ai.onnx') or node.op_type not in documented_operators():
+            wrong.append(f'{node.domain}:{node.op_type}')
+        axes = {'ReduceMax': 1, 'ReduceSum': 1, 'ReduceMean': 1, 'Unsqueeze': 1, 'Squeeze': 1, 'Slice': 3}
+        place = axes.get(node.op_type, 99)
+        if place < len(node.input) and node.input[place] and node.input[place] not in constant:
+            wrong.append(f'{node.op_type} with axes that are computed')
+        if node.op_type == 'Cast' and values['to'] == onnx.TensorProto.UINT8 and kinds[node.input[0]] not in (1, 10):
+            wrong.append('Cast to UINT8 from other than FP32 and FP16')
+        coordinates = values.get('coordinate_transformation_mode', b'half_pixel')
+        if node.op_type == 'Resize' and (values.get('mode', b'nearest') not in (b'nearest', b'linear')
+                                         or coordinates == b'tf_crop_and_resize'):
+            wrong.append(f'Resize {values}')
+    return wrong
+
+
+def test_the_graph_stays_inside_what_tensorrt_documents(exported: tuple[Backbone, ModelBundle]) -> None:
+    model = onnx.load(exported[1].onnx_path)
+    assert outside_tensorrt(model) == []
+    assert model.opset_import[0].version == 18
+    assert all(i.type.tensor_type.shape.dim[0].dim_param for i in model.graph.input)
+
+
+@pytest.mark.parametrize('name', shipped_bundles())
+def test_shipped_graphs_do_so_but_for_their_class_ids(name: str) -> None:
+    assert outside_tensorrt(onnx.load(load_bundle(name).onnx_path)) == ['Cast to UINT8 from other than FP32 and FP16']
+
+
+def test_a_graph_outside_is_recognised() -> None:
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node('NonZero', ['x'], ['y'])], 'outside',
+        [onnx.helper.make_tensor_value_info('x', 1, ['points'])],
+        [onnx.helper.make_tensor_value_info('y', 7, [1, None])])
+    assert outside_tensorrt(onnx.helper.make_model(graph)) == [':NonZero']

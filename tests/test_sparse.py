@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from sam2amml_core.errors import EngineError
 from sam2amml_core.lidar.sparse.convolution import ConvMap, PairMap, ParentMap, SparseConv, TableMap
 from sam2amml_core.lidar.sparse.layers import SparseConvNorm
+from sam2amml_core.lidar.sparse.spconv_backend import SpconvMap
 from sam2amml_core.lidar.sparse.tables import halve, neighbour_table, strided_table, transpose_table
 from sam2amml_core.lidar.voxels import group_cells
 
@@ -178,3 +180,30 @@ def test_it_equals_spconv_on_one_thread_with_the_same_weights(cells: np.ndarray)
         order = np.lexsort(result.indices.numpy()[:, :0:-1].T)
         np.testing.assert_allclose(y, result.features[order], atol=1e-5)
     assert len(results[1].features) == len(coarse)
+
+
+def test_spconv_is_refused_on_a_cpu_with_the_reason(cells: np.ndarray) -> None:
+    sites = PairMap.of(torch.from_numpy(neighbour_table(cells)), len(cells))
+    with pytest.raises(EngineError, match='wrong sums with more than one thread'):
+        SpconvMap(sites, torch.device('cpu'))
+
+
+@pytest.mark.parametrize('kernel', [(3, 3, 3), (1, 3, 3)])
+def test_spconv_takes_our_pairs_and_weights(cells: np.ndarray, kernel: tuple[int, int, int]) -> None:
+    """What runs on CUDA, run once on a CPU with one thread, where it is right; the refusal is passed by on purpose."""
+    pytest.importorskip('spconv.pytorch', reason='spconv is not installed')
+    torch.manual_seed(0)
+    table = torch.from_numpy(neighbour_table(cells))
+    down = torch.from_numpy(halve(cells)[1])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for pairs, layer in ((PairMap.of(table, len(cells)), SparseConv(5, 7, kernel)),
+                             (PairMap.of(down, len(cells)), SparseConv(5, 6, (2, 2, 2)))):
+            theirs = SpconvMap.__new__(SpconvMap)
+            theirs._set(pairs, torch.device('cpu'))
+            x = torch.randn(len(cells), 5)
+            with torch.no_grad():
+                torch.testing.assert_close(layer(x, theirs), layer(x, pairs), rtol=1e-5, atol=1e-5)
+    finally:
+        torch.set_num_threads(threads)

@@ -15,7 +15,15 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from sam2amml_core.bundle import ModelBundle, Normalisation, Provenance, SensorGeometry, write_bundle
+from sam2amml_core.bundle import (
+    WEIGHTS_FILE,
+    ModelBundle,
+    Normalisation,
+    Provenance,
+    SensorGeometry,
+    write_bundle,
+)
+from sam2amml_core.errors import BundleError
 from sam2amml_core.frame import PointCloud
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.lidar.backbones.backbone import Backbone
@@ -46,7 +54,8 @@ class ExportHead(nn.Module):
         scores, _ = self.network.predict(dict(zip(self.names, arrays, strict=True)))
         best = scores.max(1, keepdim=True).values
         probability = (scores - best).exp().sum(1).reciprocal()  # softmax of the best class
-        return (scores.argmax(1) + 1).to(torch.uint8), probability, scores
+        class_id = (scores.argmax(1) + 1).float().to(torch.uint8)  # TensorRT converts to uint8 from floats only
+        return class_id, probability, scores
 
 
 def as_backbone(network: Backbone | FrustumRangeNet) -> Backbone:
@@ -114,10 +123,21 @@ def shrink(path: Path, minimum: int = 4096) -> None:
 
 
 def export_bundle(network: Backbone | FrustumRangeNet, folder: Path, name: str, schema: ClassSchema,
-                  sensor: SensorGeometry, normalisation: Normalisation, provenance: Provenance) -> ModelBundle:
-    """Export ``network`` and write it as a bundle folder; raises ``BundleError`` if that is not possible."""
+                  sensor: SensorGeometry, normalisation: Normalisation, provenance: Provenance,
+                  with_weights: bool = False) -> ModelBundle:
+    """Export ``network`` and write it as a bundle folder; raises ``BundleError`` if that is not possible.
+
+    ``with_weights`` adds its torch weights, for the torch engine; the network must come from the catalogue.
+    """
     network = as_backbone(network)
+    if with_weights and not network.catalogue_name:
+        raise BundleError(f'{type(network).__name__} was not made by the catalogue of backbones, so the torch engine '
+                          'could not make it again; export it without weights')
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / 'model.onnx'
         export_onnx(network, file)
-        return write_bundle(folder, file, name, schema, sensor, normalisation, provenance, network.input_spec)
+        weights = Path(scratch) / WEIGHTS_FILE if with_weights else None
+        if weights is not None:
+            torch.save(network.state_dict(), weights)
+        return write_bundle(folder, file, name, schema, sensor, normalisation, provenance, network.input_spec,
+                            network.catalogue_name, weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime as ort
@@ -20,12 +20,13 @@ REMEDY = 'install onnxruntime-gpu with a matching CUDA, or use engine "cpu"'
 class OnnxRuntimeEngine:
     """A bundle's ONNX file in an ONNX Runtime session.
 
-    ``wanted`` is one of ``engines.engine.ENGINES``. A provider may be listed by ONNX Runtime and still fail to load
-    (no driver, wrong CUDA), in which case it silently runs on the CPU: so the provider that is really active is
-    checked, ``auto`` then says that it fell back and an explicit wish raises ``EngineError``.
+    ``wanted`` is auto, cpu, cuda or tensorrt; ``others`` says why better engines were not taken.
+    A provider may be listed by ONNX Runtime and still fail to load (no driver, wrong CUDA), in which case it silently
+    runs on the CPU: so the provider that is really active is checked, ``auto`` then says that it fell back and an
+    explicit wish raises ``EngineError``.
     """
 
-    def __init__(self, bundle: ModelBundle, wanted: str = 'auto', threads: int = 2) -> None:
+    def __init__(self, bundle: ModelBundle, wanted: str = 'auto', threads: int = 2, others: Sequence[str] = ()) -> None:
         available = ort.get_available_providers()
         if wanted == 'auto':
             chosen = 'cuda' if PROVIDERS['cuda'] in available else 'cpu'
@@ -45,6 +46,7 @@ class OnnxRuntimeEngine:
                                   f'check the GPU driver and CUDA libraries; {REMEDY}')
             self._reason = f'the {PROVIDERS[chosen]} is installed but did not load'
             chosen = 'cpu'
+        self._reason = '; '.join((self._reason, *others))
         suffix = f', {threads} thread{"s" if threads > 1 else ""}' if chosen == 'cpu' else ''
         self._name = f'onnxruntime {ort.__version__} on {chosen}{suffix}'
         logger.info('%s runs in %s (%s)', bundle.name, self._name, self._reason)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sam2amml_core.bundle import ModelBundle
+    from sam2amml_core.lidar.backbones.backbone import Backbone
     from training.checkpoint import Checkpoint
 
 
@@ -37,8 +39,35 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
                             data=data, metrics=metrics, created=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
                             steps=found.step, train_minutes=round(found.minutes, 1))
     recipe = found.recipe
-    export_bundle(found.network, folder, model, schema, recipe.sensor, recipe.normalisation, provenance)
+    bundle = export_bundle(found.network, folder, model, schema, recipe.sensor, recipe.normalisation, provenance)
+    verify(found.network, bundle, validation)
     return folder
+
+
+def verify(network: Backbone, bundle: ModelBundle, sweeps: Path | None) -> None:
+    """Compare the bundle with its network on up to four cached sweeps, else a made-up one; write and print the report.
+
+    Raises ``BundleError`` if they differ by more than rounding.
+    """
+    from itertools import islice
+
+    from rich.console import Console
+
+    from sam2amml_core.errors import BundleError
+    from sam2amml_core.frame import PointCloud
+    from training.sweep_cache import CachedSweeps
+    from training.verification import check_bundle
+
+    cached = islice(CachedSweeps(sweeps, bundle.schema.name), 4) if sweeps is not None else ()
+    check = check_bundle(network, bundle, [PointCloud(sweep.xyz, sweep.intensity) for sweep in cached])
+    file = check.write(bundle)
+    half = '' if check.half_label_agreement is None else f', {check.half_label_agreement:.3%} at half precision'
+    Console(stderr=True).print(
+        f'{bundle.name}: logits differ by {check.max_logit_difference:.1e} from torch on {check.points:,} points, '
+        f'{check.label_agreement:.3%} of the labels alike{half}; by class in {file}', highlight=False)
+    if not check.sound:
+        raise BundleError(f'{bundle.onnx_path} is not the network it was made of (logits differ by '
+                          f'{check.max_logit_difference:.1e}); do not use it, and report your torch and onnx')
 
 
 def adjust(found: Checkpoint, schema_name: str, validation: Path) -> float:

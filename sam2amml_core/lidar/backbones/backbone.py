@@ -74,12 +74,14 @@ class Backbone(nn.Module):
     classes           C, without the class 0 = unlabeled
     feature_channels  D
     image_size        rows and columns of the range image, of networks that have one
+    catalogue_name    under which ``catalogue.create`` made it, if it did
     """
 
     input_spec: InputSpec
     classes: int
     feature_channels: int
     image_size: tuple[int, int] | None = None
+    catalogue_name: str = ''
 
     def forward(self, batch: PointBatch) -> Prediction:
         """Scores and features of every point of a batch."""

@@ -19,15 +19,18 @@ def create(name: str, classes: int, sensor: SensorGeometry) -> Backbone:
     """
     if classes < 1:
         raise InputError(f'a backbone needs at least 1 class, got {classes}')
-    if name.startswith('frustum_range_net') and name in NAMES:
-        return _range(name, classes, sensor)
-    if name.startswith('minkunet') and name in NAMES:
-        return _minkunet(name, classes)
-    if name.startswith('cylinder_unet') and name in NAMES:
-        return _cylinder(name, classes)
-    if name.startswith('waffle_iron') and name in NAMES:
-        return _waffle_iron(name, classes)
-    raise InputError(f'no backbone {name!r}; choose one of {", ".join(NAMES)}')
+    if name not in NAMES:
+        raise InputError(f'no backbone {name!r}; choose one of {", ".join(NAMES)}')
+    if name.startswith('frustum_range_net'):
+        network = _range(name, classes, sensor)
+    elif name.startswith('minkunet'):
+        network = _minkunet(name, classes)
+    elif name.startswith('cylinder_unet'):
+        network = _cylinder(name, classes)
+    else:
+        network = _waffle_iron(name, classes)
+    network.catalogue_name = name
+    return network
 
 
 def _range(name: str, classes: int, sensor: SensorGeometry) -> Backbone:
