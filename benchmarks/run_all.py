@@ -29,6 +29,8 @@ def run(script: Path) -> dict | str:
         result = json.loads(lines[-1])
     except ValueError:
         return f'its last line is no JSON: {lines[-1][:80]}'
+    if isinstance(result, dict) and 'skipped' in result:
+        return result
     missing = KEYS - set(result) if isinstance(result, dict) else KEYS
     return f'its JSON lacks {", ".join(sorted(missing))}' if missing else result
 
@@ -45,6 +47,9 @@ def main() -> None:
         result = run(script)
         if isinstance(result, str):
             failures.append(f'{script.name}: {result}')
+            continue
+        if 'skipped' in result:
+            console.print(f'{script.name} skipped: {result["skipped"]}', markup=False)
             continue
         results.append(result)
         table.add_row(*(str(result[key]) for key in ('name', 'ours', 'peer', 'unit', 'ratio', 'n', 'threads')))

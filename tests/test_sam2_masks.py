@@ -51,7 +51,7 @@ def test_nano_is_small_and_real(sam: Sam2) -> None:
 def prompts() -> list[Prompt]:
     def one(x: float, y: float, w: float) -> Prompt:
         points = np.array([[x, y], [x + w, y]], np.float32)
-        box = np.array([x - w / 2, y - w / 2, x + w / 2, y + w / 2], np.float32)
+        box = np.array([x - w / 2, y - min(w, 80) / 2, x + w / 2, y + min(w, 80) / 2], np.float32)
         return Prompt(1, False, points, np.array([True, False]), box, np.array([[int(x), int(y)]], np.int32))
 
     return [one(30, 60, 20), one(160, 80, 300), one(290, 60, 20), one(170, 80, 30)]
@@ -59,11 +59,17 @@ def prompts() -> list[Prompt]:
 
 def test_prompts_go_to_the_smallest_tile_that_holds_them(sam: Sam2) -> None:
     rects = tiles(WIDTH, HEIGHT)
-    assert rects[0] == (0, 0, WIDTH, HEIGHT) and len(rects) == 3
-    assert {x for rect in rects[1:] for x in rect[::2]} >= {0, WIDTH}
-    assert tiles(1600, 1200) == [(0, 0, 1600, 1200)] and tiles(WIDTH, HEIGHT, False) == rects[:1]
-    chosen = place(prompts(), rects, WIDTH, HEIGHT)
-    assert chosen[1] == 0 and rects[chosen[0]][0] == 0 and rects[chosen[2]][2] == WIDTH and chosen[3] > 0
+    sizes = {(x1 - x0, y1 - y0) for x0, y0, x1, y1 in rects}
+    assert rects[0] == (0, 0, WIDTH, HEIGHT) and sizes == {(WIDTH, HEIGHT), (192, 160), (96, 80)}
+    cover = np.zeros((HEIGHT, WIDTH), int)
+    for x0, y0, x1, y1 in rects[1:]:
+        cover[y0:y1, x0:x1] += 1
+    assert cover.min() >= 2
+    assert {rect[2] - rect[0] for rect in tiles(160, 160)} == {160, 80} and tiles(WIDTH, HEIGHT, False) == rects[:1]
+    chosen = [rects[number] for number in place(prompts(), rects, WIDTH, HEIGHT)]
+    for (x0, y0, x1, y1), prompt in zip(chosen, prompts(), strict=True):
+        assert (prompt.box[:2] >= (x0, y0)).all() and (prompt.box[2:] <= (x1, y1)).all()
+    assert [x1 - x0 for x0, _, x1, _ in chosen] == [96, WIDTH, 96, 96]
 
 
 def test_decoding_in_batches_changes_nothing(sam: Sam2) -> None:

@@ -21,6 +21,11 @@ _SURFACES = frozenset((
     'road', 'parking', 'sidewalk', 'other-ground', 'building', 'fence', 'vegetation', 'terrain',  # SemanticKITTI
     'driveable_surface', 'other_flat', 'manmade'))  # nuScenes
 
+_FAMILIES = (
+    ('car', 'truck', 'other-vehicle', 'bus', 'trailer', 'construction_vehicle'),
+    ('person', 'bicyclist', 'motorcyclist', 'bicycle', 'motorcycle', 'pedestrian'))
+"""Classes that a network takes for each other on one object: their points may be one piece."""
+
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
@@ -52,7 +57,7 @@ def from_geometry(xyz: np.ndarray, smallest: int = 5) -> Proposals:
 
 
 def from_classes(xyz: np.ndarray, point_class: np.ndarray, schema: ClassSchema, smallest: int = 5) -> Proposals:
-    """Of points and their train ids uint8 [K] in ``schema``: pieces of one class that hang together.
+    """Of points and their train ids uint8 [K] in ``schema``: pieces of one family of classes that hang together.
 
     Ground and walls with many gaps stay in one piece for each class. Points without a class are in none.
     """
@@ -60,7 +65,7 @@ def from_classes(xyz: np.ndarray, point_class: np.ndarray, schema: ClassSchema, 
     is_surface = np.array([name in _SURFACES for name in schema.names])
     component = np.zeros(len(xyz), np.int64)
     things = np.flatnonzero(known & ~is_surface[np.minimum(point_class, len(schema) - 1)])
-    pieces = hanging_together(xyz[things], point_class[things])
+    pieces = hanging_together(xyz[things], _family(schema)[point_class[things]])
     component[things] = 1 + pieces
     first = 1 + (int(pieces.max()) + 1 if len(pieces) else 0)
     surfaces = np.flatnonzero(known & is_surface[np.minimum(point_class, len(schema) - 1)])
@@ -70,6 +75,15 @@ def from_classes(xyz: np.ndarray, point_class: np.ndarray, schema: ClassSchema, 
     surface[number[surfaces]] = True
     surface[0] = False
     return Proposals(number, surface)
+
+
+def _family(schema: ClassSchema) -> np.ndarray:
+    """int [C + 1]: classes of one family have one number."""
+    table = np.arange(len(schema))
+    for family in _FAMILIES:
+        members = [number for number, name in enumerate(schema.names) if name in family]
+        table[members] = members[0] if members else 0
+    return table
 
 
 def hanging_together(xyz: np.ndarray, kind: np.ndarray | None = None, nearest: float = 0.45, share: float = 0.03

@@ -1,7 +1,8 @@
 """SAM2 on images: tiles instead of one squeezed square, and prompts decoded to low-resolution logits only.
 
 SAM2 squeezes any image into a square; a person in a picture three times as wide as high becomes a third as wide. So an
-image is looked at as a whole and in nearly square tiles, and a prompt goes to the smallest of them that holds its box.
+image is looked at as a whole, in nearly square tiles and in tiles half as high; a prompt goes to the smallest of them
+that holds its box with something around it, and only tiles with prompts are encoded.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from sam2amml_core.masks.outlines import outline, prior_logits
 from sam2amml_core.masks.prompts import Prompt
 from sam2amml_core.masks.sam2_model import Sam2, normalise
 
-MARGIN = 0.08
-"""Share of its box that a tile must leave free around it."""
+LARGEST = 0.5
+"""Of a half tile: a box may not be larger, so that its surroundings are seen too."""
 
 
 @dataclass(frozen=True)
@@ -35,25 +36,38 @@ class Decoded:
 
 
 def tiles(width: int, height: int, enabled: bool = True) -> list[tuple[int, int, int, int]]:
-    """Rectangles (x0, y0, x1, y1): the whole image, and where it is much wider than high, nearly square tiles."""
-    whole = (0, 0, width, height)
-    side = round(1.2 * height)
-    if not enabled or width < 1.5 * height:
-        return [whole]
-    count = int(np.ceil((width - side) / (0.75 * side))) + 1
-    starts = np.rint(np.linspace(0, width - side, count)).astype(int)
-    return [whole, *((int(x), 0, int(x) + side, height) for x in starts)]
+    """Rectangles (x0, y0, x1, y1): the whole image, nearly square tiles where it is wide, and tiles of half that size.
+
+    Tiles overlap by a quarter, half tiles by a half.
+    """
+    whole = [(0, 0, width, height)]
+    if not enabled:
+        return whole
+    side = min(width, round(1.2 * height))
+    tall = _grid(width, height, side, height, 0.75) if width > side else []
+    return [*whole, *tall, *_grid(width, height, side // 2, height // 2, 0.5)]
+
+
+def _grid(width: int, height: int, columns: int, rows: int, step: float) -> list[tuple[int, int, int, int]]:
+    """Rectangles of one size that cover an image, at most ``step`` of their size apart."""
+    across = np.linspace(0, width - columns, int(np.ceil((width - columns) / (step * columns))) + 1)
+    down = np.linspace(0, height - rows, int(np.ceil((height - rows) / (step * rows))) + 1)
+    return [(round(x), round(y), round(x) + columns, round(y) + rows) for y in down.tolist() for x in across.tolist()]
 
 
 def place(prompts: Sequence[Prompt], rects: Sequence[tuple[int, int, int, int]], width: int, height: int) -> np.ndarray:
-    """int [P]: the tile of each prompt, the smallest that holds its box with a margin, else the whole image (0)."""
+    """int [P]: the rectangle of each prompt: of the smallest that hold its box the most central, else 0, the image."""
+    corners = np.array(rects, np.float64)
+    size = corners[:, 2:] - corners[:, :2]
+    half = size[:, 1] < height
     chosen = np.zeros(len(prompts), np.int64)
     for row, prompt in enumerate(prompts):
-        x0, y0, x1, y1 = prompt.box
-        free = MARGIN * max(x1 - x0, y1 - y0)
-        fitting = [(abs((a + c) / 2 - (x0 + x1) / 2), number) for number, (a, _, c, _) in enumerate(rects) if number
-                   and (x0 - free >= a or a == 0) and (x1 + free <= c or c == width) and x0 >= a and x1 <= c]
-        chosen[row] = min(fitting)[1] if fitting else 0
+        box = prompt.box.astype(np.float64)
+        holds = (corners[:, :2] <= box[:2]).all(axis=1) & (corners[:, 2:] >= box[2:]).all(axis=1)
+        holds &= ~half | ((box[2:] - box[:2]) <= LARGEST * size).all(axis=1)
+        off = np.abs(corners[:, :2] + corners[:, 2:] - box[:2] - box[2:]).max(axis=1)
+        order = np.lexsort((off, size.prod(axis=1), ~holds))
+        chosen[row] = order[0] if holds[order[0]] else 0
     return chosen
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def read_picture(path: Path) -> Picture:
     try:
         with np.load(path) as content:
             picture = Picture(content['image'], content['ids'], content['classes'])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f'{path} is no picture ({error}); delete it and run `sam2amml pictures` again') from error
     if picture.ids.shape != picture.image.shape[:2]:
         raise InputError(f'{path}: image {picture.image.shape} and ids {picture.ids.shape} differ; delete it and run '
