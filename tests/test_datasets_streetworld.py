@@ -10,13 +10,16 @@ import pytest
 pytest.importorskip('embreex', reason='the synthetic world needs embreex (extra [world])')
 
 from sam2amml_core.errors import InputError
+from sam2amml_core.masks.lift import point_mask_ids
+from sam2amml_core.masks.store import read_masks
 from training.commands.streetworld import StreetWorld, run
 from training.datasets.open import open_split
+from training.datasets.scans import ScanSet
 from training.world.record import street_of
 from training.world.sensors import kitti_rig
 from training.world.settings import SPLITS
 
-SMALL = StreetWorld(1, 1, 1, 1, 0)
+SMALL = StreetWorld(1, 1, 1, 1, 1, true_masks=True)
 
 
 def test_streetworld_has_three_splits_and_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -41,3 +44,17 @@ def test_streetworld_has_three_splits_and_goes_on_where_it_stopped(tmp_path: Pat
         run(tmp_path, StreetWorld(1, 1, 1, 2, 0), processes=1)
     with pytest.raises(InputError, match='0, 1 or 2 cameras'):
         run(tmp_path, StreetWorld(cameras=3), processes=1)
+    _check_true_masks(tmp_path, sets['train'])
+
+
+def _check_true_masks(root: Path, data: ScanSet) -> None:
+    """They belong to the images that were written, and points that fall into one are of one class."""
+    view = data.views(0)[0]
+    masks = read_masks(root / 'true_masks' / 'train_000' / 'image_2' / '000000.masks', view.image)
+    ids = point_mask_ids(data.cloud(0).xyz, [view.camera], [masks])
+    truth = data.truth(0)
+    assert truth is not None
+    inside = (ids > 0) & (truth.label > 0)
+    votes = np.bincount(ids[inside] * 20 + truth.label[inside], minlength=(int(ids.max()) + 1) * 20).reshape(-1, 20)
+    assert len(masks) > 10 and inside.sum() > 5_000
+    assert votes.max(axis=1).sum() / votes.sum() > 0.9

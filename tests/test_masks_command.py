@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -136,6 +137,28 @@ def test_what_cannot_be_done_is_named(recording: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match='has no labels for sweep 000000'):
         work(job(bare, tmp_path / 'out'))
     assert mask_path(tmp_path, 'image_2', '000000').name == '000000.masks'
+
+
+def test_a_split_of_a_data_set_gets_the_masks_of_its_sequences(recording: Path, whole: dict[str, bytes],
+                                                               tmp_path: Path) -> None:
+    root, folder = tmp_path / 'data', tmp_path / 'masks'
+    (root / 'sequences').mkdir(parents=True)
+    for name in ('08', '09'):
+        (root / 'sequences' / name).symlink_to(recording)
+    assert work(replace(job(root, folder), part='08')) == (SWEEPS, 0)
+    made = contents(folder)
+    assert sorted(made) == [f'08/image_2/{number:06d}.masks' for number in range(SWEEPS)]
+    for name, content in whole.items():
+        np.testing.assert_array_equal(read_masks(folder / '08' / name).id_map,
+                                      read_masks(_written(tmp_path, content)).id_map)
+    with pytest.raises(InputError, match='lacks sequences 11'):
+        work(replace(job(root, folder), part='11'))
+
+
+def _written(folder: Path, content: bytes) -> Path:
+    path = folder / 'expected.masks'
+    path.write_bytes(content)
+    return path
 
 
 def test_switches_change_the_provenance() -> None:

@@ -35,9 +35,11 @@ def streetworld(
     test: Annotated[int, typer.Option(min=1, help='Streets to test on.')] = 24,
     sweeps: Annotated[int, typer.Option(min=1, help='Sweeps in each, two seconds apart.')] = 4,
     cameras: Annotated[int, typer.Option(min=0, max=2, help='Cameras that take images.')] = 1,
+    true_masks: Annotated[bool, typer.Option('--true-masks', help=(
+        'Also the exact masks of the images, in true_masks, to compare mask generators with.'))] = False,
     processes: Annotated[int, typer.Option(min=1, help='Processes to share the work.')] = 2,
 ) -> None:
     """Make the synthetic benchmark StreetWorld: train, val and test in SemanticKITTI's layout; goes on if stopped."""
     from training.commands.streetworld import StreetWorld, run
 
-    run(root, StreetWorld(train, val, test, sweeps, cameras), processes)
+    run(root, StreetWorld(train, val, test, sweeps, cameras, true_masks), processes)

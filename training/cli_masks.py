@@ -54,8 +54,10 @@ def train_sam2(
 
 
 def masks(
-    input_path: Annotated[Path, typer.Argument(metavar='INPUT', help='Whatever segment takes, with images.')],
+    input_path: Annotated[Path, typer.Argument(metavar='INPUT', help=(
+        'Whatever segment takes, with images; with --split the root of a data set.'))],
     output: Annotated[Path, typer.Argument(help='Folder for CAMERA/NAME.masks.')] = Path('out/masks'),
+    split: Annotated[str, typer.Option(help='Of a data set: train, 00,01 and so on.')] = '',
     generator: Annotated[str, typer.Option(help='lidar, outlines, automatic, slic or felzenszwalb.')] = 'lidar',
     classes: Annotated[str, typer.Option(help='Proposals from none (geometry), predicted or given.')] = 'none',
     model: Annotated[str, typer.Option(help='A shipped SAM2, or a SAM2 configuration.')] = 'sam2_nano',
@@ -74,7 +76,8 @@ def masks(
     from training.masks.precompute import MaskJob
 
     spec = MakerSpec(generator, classes, model, checkpoint_path(checkpoint), device, tuple(without or ()))
-    run(MaskJob(str(input_path.resolve()), str(output.resolve()), spec, shard, shards, threads), workers, ray)
+    run(MaskJob(str(input_path.resolve()), str(output.resolve()), spec, shard, shards, threads, split),
+        workers, ray)
 
 
 def export_sam2(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +30,7 @@ def run(job: MaskJob, workers: int, ray: str | None) -> tuple[int, int]:
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     made = kept = 0
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task('sweeps with masks', total=count_views(job.source, job.shard, job.shards))
+        task = progress.add_task('sweeps with masks', total=count_views(job))
         ended = threading.Event()
         watcher = threading.Thread(target=_watch, args=(folder, progress, task, ended), daemon=True)
         watcher.start()
@@ -47,7 +48,7 @@ def _watch(folder: Path, progress: Progress, task: object, ended: threading.Even
     """Files that appear are the progress, wherever the workers run."""
     while True:
         over = ended.wait(0.5)
-        cameras = [sum(1 for _ in camera.glob(f'*{SUFFIX}')) for camera in folder.iterdir() if camera.is_dir()]
-        progress.update(task, completed=max(cameras, default=0))  # type: ignore[arg-type]
+        cameras = Counter(path.parent.name for path in folder.rglob(f'*{SUFFIX}'))
+        progress.update(task, completed=max(cameras.values(), default=0))  # type: ignore[arg-type]
         if over:
             return

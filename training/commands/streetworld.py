@@ -16,13 +16,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.io.labels import make_folder
+from sam2amml_core.masks.mask_set import Provenance, image_hash, make_mask_set
+from sam2amml_core.masks.store import write_masks
 from training.commands.world import MARK
 from training.commands.world_bag import world_version
 from training.datasets.sequences import SPLITS_FILE
+from training.masks.precompute import mask_path
+from training.masks.segments import exclusive_segments
 from training.sweep_writer import FIRST_SEED
 from training.world.record import record, street_of
 from training.world.sensors import kitti_rig
 from training.world.settings import SPLITS
+from training.world.sweep import SyntheticSweep
 from training.world.writers.semantic_kitti import SemanticKittiSequence
 
 WORLD_SPLITS = {'train': 'train', 'val': 'validation', 'test': 'test'}
@@ -36,7 +41,8 @@ SPACING_S = 2.0
 class StreetWorld:
     """How large the benchmark is: streets of each split, ``sweeps`` of each street, images of ``cameras`` (0, 1 or 2).
 
-    The defaults are the benchmark that results are reported on.
+    The defaults are the benchmark that results are reported on. With ``true_masks`` the exact outlines of all that the
+    images show are written to ``true_masks``, as ``sam2amml masks`` writes masks: what no mask generator can surpass.
     """
 
     train: int = 100
@@ -44,6 +50,7 @@ class StreetWorld:
     test: int = 24
     sweeps: int = 4
     cameras: int = 1
+    true_masks: bool = False
 
     def sequences(self) -> dict[str, list[str]]:
         """Names of the sequences of each split."""
@@ -51,7 +58,8 @@ class StreetWorld:
 
     def made_of(self) -> dict[str, Any]:
         """All that the bytes of a sequence depend on, besides its name."""
-        return {'sweeps': self.sweeps, 'cameras': self.cameras, 'spacing_s': SPACING_S, 'world': world_version()}
+        return {'sweeps': self.sweeps, 'cameras': self.cameras, 'spacing_s': SPACING_S, 'world': world_version(),
+                **({'true_masks': True} if self.true_masks else {})}
 
 
 def run(root: Path, size: StreetWorld, processes: int) -> Path:
@@ -96,9 +104,19 @@ def make_street(root: Path, split: str, number: int, size: StreetWorld) -> None:
     street = street_of(seed, SPLITS[world], rig, size.sweeps, every)
     writer = SemanticKittiSequence(folder, stereo.cameras, rig.lidar.period,
                                    [thing.instance for thing in street.objects if thing.moving])
-    for sweep in record(seed, SPLITS[world], rig, size.sweeps, every, street=street):
+    for number, sweep in enumerate(record(seed, SPLITS[world], rig, size.sweeps, every, street=street)):
         writer.write(sweep)
+        if size.true_masks:
+            _write_true_masks(root / 'true_masks', f'{folder.name}/{number:06d}', sweep)
     (folder / MARK).write_text(json.dumps({'made_of': size.made_of(), 'finished': True}), encoding='utf-8')
+
+
+def _write_true_masks(folder: Path, name: str, sweep: SyntheticSweep) -> None:
+    for view, truth in zip(sweep.frame.views, sweep.pixels, strict=True):
+        ids, _ = exclusive_segments(truth)
+        path = mask_path(folder, view.camera.name, name)
+        make_folder(path.parent)
+        write_masks(path, make_mask_set(ids, Provenance('truth', image=image_hash(view.image))))
 
 
 def _made(jobs: list[tuple[Path, str, int, StreetWorld]], processes: int) -> Iterator[None]:

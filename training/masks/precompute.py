@@ -9,25 +9,28 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import Frame
-from sam2amml_core.io.inputs import open_input
 from sam2amml_core.io.labels import make_folder
 from sam2amml_core.io.source import InputSource
 from sam2amml_core.labels import schema
 from sam2amml_core.masks.generator import MaskGenerator
 from sam2amml_core.masks.makers import AUTOMATIC, MakerSpec
 from sam2amml_core.masks.store import SUFFIX, holds, write_masks
+from training.masks.dataset_source import open_source
 
 
 @dataclass(frozen=True)
 class MaskJob:
-    """One share of the work: sweeps ``shard``, ``shard + shards``, ... of ``source``, into ``folder``."""
+    """One share of the work: sweeps ``shard``, ``shard + shards``, ... of ``source``, into ``folder``.
+
+    part  the split of the data set whose root ``source`` is; empty: it is a recording
+    """
 
     source: str
     folder: str
@@ -35,6 +38,7 @@ class MaskJob:
     shard: int = 0
     shards: int = 1
     threads: int = 1
+    part: str = ''
 
     def check(self) -> None:
         """Raises InputError naming what cannot be."""
@@ -44,13 +48,14 @@ class MaskJob:
 
     def split(self, workers: int) -> list[MaskJob]:
         """The same work in ``workers`` shares."""
-        return [MaskJob(self.source, self.folder, self.maker, self.shard + self.shards * i, self.shards * workers,
-                        self.threads) for i in range(workers)]
+        return [replace(self, shard=self.shard + self.shards * i, shards=self.shards * workers)
+                for i in range(workers)]
 
 
 def mask_path(folder: Path, camera: str, name: str) -> Path:
-    """Where the masks of one image lie."""
-    return folder / camera / f'{name}{SUFFIX}'
+    """Where the masks of one image lie: CAMERA/NAME; in a data set, where names are SCENE/SWEEP, SCENE/CAMERA/SWEEP."""
+    scene, _, sweep = name.rpartition('/')
+    return folder / scene / camera / f'{sweep}{SUFFIX}'
 
 
 def work(job: MaskJob) -> tuple[int, int]:
@@ -65,7 +70,7 @@ def _files(job: MaskJob) -> Iterator[bool]:
     """True for each file that was made, False for each that was there."""
     job.check()
     _limit_threads(job.threads)
-    source, folder = open_input(Path(job.source)), Path(job.folder)
+    source, folder = open_source(Path(job.source), job.part), Path(job.folder)
     maker = None
     classes = _Classes(source, job)
     for number, (name, frame) in enumerate(source):
@@ -116,9 +121,9 @@ class _Classes:
         return schema(self._source.schema).raw_to_train[raw]
 
 
-def count_views(source: str, shard: int = 0, shards: int = 1) -> int:
+def count_views(job: MaskJob) -> int:
     """Sweeps of a share; how many images each has is not known before it is read."""
-    return len(range(shard, len(open_input(Path(source), images=False)), shards))
+    return len(range(job.shard, len(open_source(Path(job.source), job.part, images=False)), job.shards))
 
 
 def run_jobs(jobs: list[MaskJob], ray_address: str | None = None) -> Iterator[tuple[int, int]]:
