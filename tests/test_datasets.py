@@ -20,6 +20,8 @@ from sam2amml_core.frame import CameraView, Frame
 from sam2amml_core.geometry.projection import project
 from sam2amml_core.geometry.transforms import apply
 from sam2amml_core.labels import NUSCENES, SEMANTIC_KITTI
+from sam2amml_core.masks.mask_set import Provenance, make_mask_set
+from sam2amml_core.masks.store import write_masks
 from training.datasets.check import check
 from training.datasets.fractions import chosen
 from training.datasets.nuscenes import VALIDATION_SCENES, NuScenesLidarseg
@@ -27,6 +29,7 @@ from training.datasets.open import open_split, recognise, share_of
 from training.datasets.own import read_dataset_file
 from training.datasets.scans import MASKS_PER_SCAN, Scan, ScanSet, read_sweep, to_train
 from training.datasets.sequences import SequenceFolders, semantic_kitti
+from training.datasets.stored_masks import StoredMasks
 from training.world.classes import NUSCENES_RAW, SEMANTIC_KITTI_RAW
 from training.world.compensation import compensated, world_points
 from training.world.record import record, street_of
@@ -300,15 +303,41 @@ def test_the_schema_check_explains_itself(tmp_path: Path, content: Any, words: s
 def test_masks_of_two_scans_never_share_an_id_and_must_fit_the_cloud(own: Path) -> None:
     data = open_split(own, 'train')
 
-    def masks(scan: Scan) -> np.ndarray:
-        count = len(data.cloud([s.name for s in data.scans].index(scan.name)))
-        return (np.arange(count) % 3).astype(np.uint16)
+    def masks(scans: ScanSet, index: int) -> np.ndarray:
+        return (np.arange(scans.points(index)) % 3).astype(np.uint16)
 
     first, third = read_sweep(data, 0, masks), read_sweep(data, 2, masks)
     assert set(np.unique(first.mask_id)) == {0, 1, 2}
     assert set(np.unique(third.mask_id)) == {0, 2 * MASKS_PER_SCAN + 1, 2 * MASKS_PER_SCAN + 2}
     with pytest.raises(InputError, match='masks of scan drive_a/000001 are for 5 points'):
-        read_sweep(data, 1, lambda scan: np.zeros(5, np.uint16))
+        read_sweep(data, 1, lambda *_: np.zeros(5, np.uint16))
+
+
+@pytest.mark.parametrize('layout', ['kitti', 'nuscenes'])
+def test_stored_masks_reach_the_points_that_fall_into_them(layout: str, request: pytest.FixtureRequest, tmp_path: Path
+                                                           ) -> None:
+    root = request.getfixturevalue(layout)[0]
+    data: ScanSet = semantic_kitti(root, '00') if layout == 'kitti' else NuScenesLidarseg(root, 'scene-0003')
+    home = tmp_path / '00' if layout == 'kitti' else tmp_path  # one folder for each sequence, or one for all
+    cameras = [view.camera for view in data.views(1, images=False)]
+    for camera in cameras:
+        id_map = np.ones((camera.height, camera.width), np.uint16)
+        id_map[:, camera.width // 2:] = 2
+        (home / camera.name).mkdir(parents=True)
+        made = make_mask_set(id_map, Provenance('test'))
+        write_masks(home / camera.name / f'{data.scans[1].stem}.masks', made)
+    sweep = read_sweep(data, 1, StoredMasks(tmp_path))
+    inside = project(sweep.xyz, cameras).inside
+    assert (sweep.mask_id[~inside.any(0)] == 0).all() and (sweep.mask_id > 0).mean() > 0.05
+    ids = np.unique(sweep.mask_id[sweep.mask_id > 0]) - MASKS_PER_SCAN
+    assert set(ids) <= set(range(1, 2 * len(cameras) + 1)) and len(ids) >= 2
+    first = project(sweep.xyz, cameras)[0]
+    left = first.index[(first.uv[:, 0] < cameras[0].width / 2 - 1)]
+    assert MASKS_PER_SCAN + 1 in sweep.mask_id[left] and MASKS_PER_SCAN + 2 not in sweep.mask_id[left]
+    with pytest.raises(InputError, match='holds no masks of scan'):
+        read_sweep(data, 0, StoredMasks(tmp_path))
+    with pytest.raises(InputError, match='write it with sam2amml masks'):
+        StoredMasks(tmp_path / 'none')
 
 
 @pytest.mark.parametrize('scenes', [10, 250])

@@ -302,3 +302,15 @@ def test_background_workers_prepare_the_same_batches(data: Path) -> None:
         expected = join([samples[n] for n in numbers])
         torch.testing.assert_close(batch.points.points, expected.points.points)
         assert torch.equal(batch.label, expected.label) and batch.names == expected.names
+
+
+def test_mask_consistency_joins_the_loss(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'needs masks; give their folder as data\.masks'):
+        prepare_task(tiny_recipe(data, 'losses.consistency=1'), data)
+    task = prepare_task(tiny_recipe(data, 'losses.consistency=0.5', f'data.masks={tmp_path}', 'augmentation.kind=none'),
+                        data)
+    task.samples.masks = lambda scans, index: np.arange(scans.points(index)) // 40
+    values = task.losses(join([task.samples[0], task.samples[1]]))
+    plain = values['cross_entropy'] + values['lovasz']
+    assert float(values['consistency'].detach()) > 0
+    torch.testing.assert_close(values['loss'], plain + 0.5 * values['consistency'])
