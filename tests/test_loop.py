@@ -21,10 +21,9 @@ from tiny_runs import tiny_data, tiny_recipe
 from sam2amml_core.errors import InputError
 from training.batches import StepSampler, TrainingSamples, dense_masks, join
 from training.checkpoint import open_checkpoint, read_checkpoint
-from training.loop import SegmentationTask, one_cycle
-from training.recipe import OptimiserSettings
-from training.recipe_files import find_recipe, shipped_recipes
-from training.run import Machine, prepare_task, steps_of, train
+from training.loop import SegmentationTask
+from training.recipe_files import find_recipe
+from training.run import Machine, prepare_task, train
 from training.run_record import read_record
 from training.sync_norm import synchronise_norms
 
@@ -253,47 +252,6 @@ def test_minutes_end_a_run_too(data: Path, tmp_path: Path) -> None:
     assert task.history[-1]['learning_rate'] < 0.2 * max(row['learning_rate'] for row in task.history)
 
 
-def test_epochs_become_steps() -> None:
-    recipe = find_recipe('semantic_kitti')
-    assert steps_of(recipe, 19130, 1) == 36 * 19130 // 4 and steps_of(recipe, 19130, 8) == -(-36 * 19130 // 32)
-    assert steps_of(find_recipe('street64'), 5, 2) == 10_000
-
-
-@pytest.mark.parametrize('name', shipped_recipes())
-def test_shipped_recipes_are_sound_and_survive_writing(name: str, tmp_path: Path) -> None:
-    from training.recipe_files import recipe_yaml
-
-    recipe = find_recipe(name)
-    assert recipe.name == name
-    (tmp_path / 'copy.yaml').write_text(recipe_yaml(recipe))
-    assert find_recipe(tmp_path / 'copy.yaml') == recipe
-
-
-@pytest.mark.parametrize(('changes', 'words'), [
-    (('loop.stpes=3',), 'loop.stpes: Extra inputs'), (('loop.seed',), 'not of the form key=value'),
-    (('data.fraction=2',), 'data.fraction.*less than or equal to 1'), (('loop.batch.size=1',), 'batch has no entries'),
-    (('loop.steps=null',), 'either epochs or steps'), (('augmentation.kind=cutmix',), "augmentation.*'house'"),
-])
-def test_wrong_settings_are_named(changes: tuple[str, ...], words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        find_recipe('street64', changes)
-
-
-def test_settings_change_a_recipe() -> None:
-    recipe = find_recipe('street64', ('optimiser.learning_rate=1e-3', 'loop.epochs=2', 'data.masks=null'))
-    assert recipe.optimiser.learning_rate == 1e-3 and recipe.loop.epochs == 2 and recipe.loop.steps is None
-    with pytest.raises(InputError, match='neither a YAML file nor one of .*street64'):
-        find_recipe('street128')
-
-
-def test_the_learning_rate_makes_one_cycle() -> None:
-    values = [one_cycle(p, OptimiserSettings()) for p in np.linspace(0, 1, 101)]
-    peak = int(np.argmax(values))
-    assert values[0] == pytest.approx(0.1) and max(values) == pytest.approx(1, abs=0.01)
-    assert values[-1] == pytest.approx(0.01)
-    assert (np.diff(values[:peak + 1]) > 0).all() and (np.diff(values[peak:]) < 0).all()
-
-
 def test_background_workers_prepare_the_same_batches(data: Path) -> None:
     task = prepare_task(tiny_recipe(data), data)
     samples: TrainingSamples = task.samples
@@ -302,3 +260,15 @@ def test_background_workers_prepare_the_same_batches(data: Path) -> None:
         expected = join([samples[n] for n in numbers])
         torch.testing.assert_close(batch.points.points, expected.points.points)
         assert torch.equal(batch.label, expected.label) and batch.names == expected.names
+
+
+def test_mask_consistency_joins_the_loss(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'needs masks; give their folder as data\.masks'):
+        prepare_task(tiny_recipe(data, 'losses.consistency=1'), data)
+    task = prepare_task(tiny_recipe(data, 'losses.consistency=0.5', f'data.masks={tmp_path}', 'augmentation.kind=none'),
+                        data)
+    task.samples.masks = lambda scans, index: np.arange(scans.points(index)) // 40
+    values = task.losses(join([task.samples[0], task.samples[1]]))
+    plain = values['cross_entropy'] + values['lovasz']
+    assert float(values['consistency'].detach()) > 0
+    torch.testing.assert_close(values['loss'], plain + 0.5 * values['consistency'])

@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.labels import ClassSchema
-from sam2amml_core.lidar.backbones.backbone import Backbone, PointBatch
+from sam2amml_core.lidar.backbones.backbone import Backbone, PointBatch, Prediction
+from sam2amml_core.losses.mask_consistency import ConsistencySettings, mask_consistency, warm_up
+from sam2amml_core.losses.mask_trust import depth_trust
 from sam2amml_core.losses.segmentation_mean import mean_cross_entropy, mean_lovasz_softmax
 from sam2amml_core.metrics import ConfusionMatrix
 from training.averaging import Average
@@ -117,13 +119,29 @@ class SegmentationTask(LightningModule):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The ``loss`` that is trained on, its parts, and the share of chosen points that are right."""
         settings = self.recipe.losses
-        logits = self.network(batch.points).logits
+        prediction = self.network(batch.points)
+        logits = prediction.logits
         entropy = mean_cross_entropy(logits, batch.label, batch.chosen, self.class_weight, settings.label_smoothing)
         lovasz = mean_lovasz_softmax(logits, batch.label, batch.chosen, settings.lovasz_points)
         loss = settings.cross_entropy * entropy + settings.lovasz * lovasz
+        values = {'cross_entropy': entropy, 'lovasz': lovasz}
+        if settings.consistency > 0:
+            values['consistency'] = self._consistency(prediction, batch)
+            share = warm_up(self.progress) if self._trainer else 1.0  # without a trainer: as at the end of a run
+            loss = loss + settings.consistency * share * values['consistency']
         rows = torch.cat(batch.chosen)
         right = (logits[rows].argmax(1) + 1 == batch.label[rows]).float().mean() if len(rows) else loss.detach() * 0
-        return {'loss': loss, 'cross_entropy': entropy, 'lovasz': lovasz, 'accuracy': right}
+        return {'loss': loss, 'accuracy': right, **values}
+
+    def _consistency(self, prediction: Prediction, batch: Batch) -> Tensor:
+        """Mean over the masks of the whole batch."""
+        sensor = self.recipe.sensor
+        spacing = math.radians(sensor.fov_up_deg - sensor.fov_down_deg) / sensor.beams
+        distance = batch.points.points[:, :3].norm(dim=1)
+        trust = depth_trust(distance, batch.mask_id, spacing, sensor.sensor_height_m)
+        settings = ConsistencySettings(divergence=self.recipe.losses.divergence)
+        return mask_consistency(prediction.logits, batch.mask_id, settings, trust=trust, label=batch.label,
+                                features=prediction.features).loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.batches_done += 1
@@ -141,7 +159,7 @@ class SegmentationTask(LightningModule):
             self.trainer.should_stop = True
 
     def _log_row(self) -> None:
-        names = ('loss', 'cross_entropy', 'lovasz', 'accuracy')
+        names = tuple(self._recent[0])
         values = torch.tensor([np.mean([row[name] for row in self._recent]) for name in names], dtype=torch.float64)
         if self.trainer.world_size > 1:
             values = self.trainer.strategy.reduce(values.float().to(self.device), reduce_op='mean').double().cpu()

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from training.loop import SegmentationTask
 from training.run_record import write_record
 
-LOG_FIELDS = ('step', 'minutes', 'learning_rate', 'loss', 'cross_entropy', 'lovasz', 'accuracy')
+LOG_FIELDS = ('step', 'minutes', 'learning_rate', 'loss', 'cross_entropy', 'lovasz', 'consistency', 'accuracy')
 LOG, LAST, BEST = 'log.csv', 'last.ckpt', 'best.ckpt'
 
 
@@ -56,7 +56,7 @@ class RunFiles(Callback):
 
     def _write_log(self, task: SegmentationTask) -> None:
         fresh, self._taken = task.history[self._taken:], len(task.history)
-        self._rows += [{name: f'{row[name]:.9g}' for name in LOG_FIELDS} for row in fresh]
+        self._rows += [{name: f'{row[name]:.9g}' if name in row else '' for name in LOG_FIELDS} for row in fresh]
         scratch = self.folder / f'.{LOG}.part'
         with scratch.open('w', newline='', encoding='utf-8') as stream:
             writer = csv.DictWriter(stream, LOG_FIELDS)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sam2amml_core.bundle import Normalisation, SensorGeometry
+from sam2amml_core.losses.mask_consistency import Divergence
 from training.datasets.open import Format
 
 
@@ -22,7 +23,7 @@ class DataSettings(_Strict):
     train, validation  splits
     fraction    share of the training split that has labels: fixed scenes, see ``datasets.fractions``
     schema      of cached sweeps, which can be read in either
-    masks       folder of image masks, or None
+    masks       folder that ``sam2amml masks`` wrote, or None
     draw        even: every sweep once per epoch; balanced: sweeps with rare classes more often
     on_corrupt  stop at a sample that cannot be read, or skip and count it
     validation_sweeps  at most so many, evenly spread; None: all
@@ -85,6 +86,7 @@ class LossSettings(_Strict):
     """Weights of the losses; each is the mean over the sweeps of a batch of its value in the sweep.
 
     class_power    cross-entropy weighs classes by frequency ** -class_power; 0: all alike
+    consistency    mask consistency (SAM2-AMML), with a ``divergence`` of ``losses.mask_consistency``; needs data.masks
     points, lovasz_points  of each sweep so many random points enter; Lovasz-softmax sorts them
     """
 
@@ -92,6 +94,8 @@ class LossSettings(_Strict):
     lovasz: float = Field(default=1.0, ge=0)
     class_power: float = Field(default=0.0, ge=0, le=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    consistency: float = Field(default=0.0, ge=0)
+    divergence: Divergence = 'kl'
     points: int = Field(default=60_000, ge=1)
     lovasz_points: int = Field(default=16_000, ge=1)
 

@@ -21,6 +21,7 @@ from training.batches import TrainingSamples, class_counts
 from training.checkpoint import read_checkpoint
 from training.datasets.open import open_split, share_of
 from training.datasets.scans import MaskIds, ScanSet
+from training.datasets.stored_masks import StoredMasks
 from training.loop import STATE, SegmentationTask, ValidationSamples
 from training.loop_files import LAST, RunFiles
 from training.recipe import Recipe
@@ -111,10 +112,12 @@ def steps_of(recipe: Recipe, scans: int, processes: int) -> int:
 
 
 def mask_source(recipe: Recipe) -> MaskIds | None:
-    """Where mask ids of scans come from. Raises InputError: no mask store is read yet."""
-    if recipe.data.masks is not None:
-        raise InputError('data.masks: this version reads no masks for training; set data.masks=null')
-    return None
+    """Where mask ids of scans come from; needed only by the consistency loss. Raises InputError when it lacks them."""
+    if recipe.data.masks is None:
+        if recipe.losses.consistency > 0:
+            raise InputError('losses.consistency needs masks; give their folder as data.masks')
+        return None
+    return StoredMasks(Path(recipe.data.masks))
 
 
 def _trainer(recipe: Recipe, folder: Path, machine: Machine, callbacks: tuple[Callback, ...]) -> Trainer:

@@ -16,6 +16,7 @@ from sam2amml_core.errors import InputError
 from sam2amml_core.frame import CameraView, PointCloud
 from sam2amml_core.geometry.nuscenes import NuScenesTables, Record
 from sam2amml_core.geometry.transforms import transform
+from sam2amml_core.io.bin_folder import cloud_name
 from sam2amml_core.io.clouds import read_nuscenes_bin
 from sam2amml_core.io.facing import face_forward, forward_rotation
 from sam2amml_core.io.images import read_image
@@ -59,7 +60,8 @@ class NuScenesLidarseg:
         if not found:
             raise InputError(f'{self.tables.root / self.tables.version} has no key frame of {LIDAR} in split {split!r}')
         found.sort(key=lambda entry: entry[0])  # stable: in each scene the order of time stays
-        self.scans: Sequence[Scan] = tuple(Scan(lidar['token'], scene) for scene, lidar in found)
+        self.scans: Sequence[Scan] = tuple(
+            Scan(lidar['token'], scene, cloud_name(Path(lidar['filename']))) for scene, lidar in found)
         self._lidar: list[Record] = [lidar for _, lidar in found]
         self._labelled = bool(self.tables.lidarseg)
 

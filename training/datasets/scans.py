@@ -23,10 +23,19 @@ ROWS = 64
 
 @dataclass(frozen=True)
 class Scan:
-    """One sweep of a data set: its ``name``, unique there and as its files are called, and the ``scene`` it is of."""
+    """One sweep of a data set: its ``name``, unique there, and the ``scene`` it is of.
+
+    file  what its files are called where that is not the end of the name
+    """
 
     name: str
     scene: str
+    file: str = ''
+
+    @property
+    def stem(self) -> str:
+        """What files made for it are called."""
+        return self.file or self.name.rpartition('/')[2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +75,7 @@ class ScanSet(Protocol):
         their pixels are empty arrays [0, 0, 3]."""
 
 
-MaskIds = Callable[[Scan], np.ndarray]
+MaskIds = Callable[[ScanSet, int], np.ndarray]
 """Ids of the masks that the points of a scan fall into, integers [N], 0 = none."""
 
 
@@ -92,7 +101,7 @@ def read_sweep(data: ScanSet, index: int, masks: MaskIds | None = None) -> Label
         raise InputError(f'scan {scan.name} has no labels: a test split cannot be trained or scored on')
     mask_id = np.zeros(len(cloud), np.int64)
     if masks is not None:
-        own = masks(scan)
+        own = masks(data, index)
         if own.shape != mask_id.shape:
             raise InputError(f'masks of scan {scan.name} are for {len(own)} points, its cloud has {len(cloud)}; '
                              'make them again')

@@ -1,0 +1,41 @@
+"""Masks made by ``sam2amml masks``, lifted to the points of a data set's scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sam2amml_core.errors import InputError
+from sam2amml_core.masks.lift import point_mask_ids
+from sam2amml_core.masks.store import SUFFIX, read_masks
+from training.datasets.scans import ScanSet
+
+
+class StoredMasks:
+    """Mask ids of scans from the folder that ``sam2amml masks`` wrote: one for each sequence, or one for all.
+
+    Files are ``folder/SCENE/CAMERA/SWEEP.masks`` or ``folder/CAMERA/SWEEP.masks``. A camera of a sweep may lack its
+    file where the recording lacks the image; a sweep without any is an error, for it would silently train without.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not folder.is_dir():
+            raise InputError(f'folder of masks {folder} is not there; write it with sam2amml masks')
+
+    def __call__(self, data: ScanSet, index: int) -> np.ndarray:
+        """int32 [N], ids from 1 over all cameras, 0 = no mask. Raises InputError naming what is missing or damaged."""
+        scan = data.scans[index]
+        cameras, masks = [], []
+        for view in data.views(index, images=False):
+            name = f'{view.camera.name}/{scan.stem}{SUFFIX}'
+            path = next((p for p in (self.folder / scan.scene / name, self.folder / name) if p.is_file()), None)
+            if path is not None:
+                cameras.append(view.camera)
+                masks.append(read_masks(path))
+        if not cameras:
+            raise InputError(f'{self.folder} holds no masks of scan {scan.name} (looked for '
+                             f'{scan.scene}/CAMERA/{scan.stem}{SUFFIX} and CAMERA/{scan.stem}{SUFFIX}); '
+                             'write them with sam2amml masks')
+        return point_mask_ids(data.cloud(index).xyz, cameras, masks)
