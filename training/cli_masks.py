@@ -17,6 +17,7 @@ def add_mask_commands(app: typer.Typer) -> None:
     app.command()(masks)
     app.command('export-sam2')(export_sam2)
     app.command('masks-report')(masks_report)
+    app.command('masks-reality')(masks_reality)
 
 
 def pictures(
@@ -105,3 +106,16 @@ def masks_report(
     from training.commands.masks_report import run
 
     run(rig, worlds, split, model, checkpoint, threads, ablate, automatic, output)
+
+
+def masks_reality(
+    data: Annotated[Path, typer.Argument(help='Folder of the real frames.')] = Path('../shared/data'),
+    model: Annotated[str, typer.Option(help='A shipped SAM2, or a SAM2 configuration.')] = 'sam2_nano',
+    checkpoint: Annotated[Path | None, typer.Option(help='Weights, for a configuration.')] = None,
+    threads: Threads = 2,
+    output: Annotated[Path, typer.Option(help='Folder for pictures and the table.')] = Path('out/masks_reality'),
+) -> None:
+    """Masks of real frames: pictures, and how well they keep the points of annotated boxes together."""
+    from training.commands.masks_reality import run
+
+    run(data, model, checkpoint, threads, output)
