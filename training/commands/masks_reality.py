@@ -49,7 +49,7 @@ def run(data: Path, model: str, checkpoint: Path | None, threads: int, output: P
         console.print(f'without SAM2: {error}', markup=False)
     segmenters = {name: Segmenter.open(name, threads=threads) for name in {view.model for view in views}}
     predicted = {id(view.cloud): segmenters[view.model].segment(Frame(view.cloud)).class_id for view in views}
-    rows = []
+    rows: list[dict[str, float | str]] = []
     for name, maker, told in makers:
         counts, spent, masks_made = BoxCounts(), 0.0, 0
         for view in views:
