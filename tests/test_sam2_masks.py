@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,18 @@ import pytest
 import yaml
 from mask_scene import HEIGHT, TRAIN_ID, WIDTH, make_scene
 
-from sam2amml_core.errors import InputError
+from sam2amml_core.errors import EngineError, InputError
 from sam2amml_core.frame import CameraView, PointCloud
 from sam2amml_core.masks.lidar_masks import LidarMasks, LidarMaskSettings
 from sam2amml_core.masks.prompts import Prompt
+from sam2amml_core.masks.sam2_encoder import with_encoder
 from sam2amml_core.masks.sam2_images import decode, place, tiles
 from sam2amml_core.masks.sam2_model import Sam2, build, find_config, load, read_config
 
 torch = pytest.importorskip('torch', reason='the extra [sam2] is not installed')
 pytest.importorskip('sam2', reason='the extra [sam2] is not installed')
 
+from training.masks.encoder_export import export_encoder  # noqa: E402
 from training.masks.nano import nano_config  # noqa: E402
 
 SIZE = 64
@@ -111,6 +114,27 @@ def test_the_whole_path_gives_masks_with_provenance_twice_the_same(sam: Sam2, cl
     assert np.array_equal(maker.generate(view, cloud, told).id_map, masks.id_map)
     other = LidarMasks(sam, LidarMaskSettings(tiling=False))
     assert other.provenance(view, cloud, told) != masks.provenance
+
+
+def test_an_exported_encoder_gives_the_same_masks(sam: Sam2, tmp_path: Path) -> None:
+    pytest.importorskip('onnxscript', reason='the extra [train] is not installed')
+    path = export_encoder(sam, tmp_path / 'encoder.onnx')
+    faster = with_encoder(sam, path, 'cpu')
+    view, cloud, part = make_scene()
+    plain, other = LidarMasks(sam), LidarMasks(faster)
+    one, two = (maker.generate(view, cloud, TRAIN_ID[part]) for maker in (plain, other))
+    assert (one.id_map != two.id_map).mean() < 1e-3
+    assert one.provenance != two.provenance
+    for a, b in zip(decode(sam, view.image, prompts(), (2, 3)), decode(faster, view.image, prompts(), (2, 3)),
+                    strict=True):
+        assert np.abs(a.logits - b.logits).max() < 1e-3
+    with pytest.raises(InputError, match='made from weights'):
+        with_encoder(replace(sam, checkpoint='0' * 64), path)
+    with pytest.raises(InputError, match='export-encoder'):
+        with_encoder(sam, tmp_path / 'none.onnx')
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(EngineError, match='export it again'):
+        with_encoder(sam, path)
 
 
 def test_what_cannot_be_used_is_named(sam: Sam2) -> None:

@@ -16,7 +16,9 @@ def add_mask_commands(app: typer.Typer) -> None:
     app.command('train-sam2')(train_sam2)
     app.command()(masks)
     app.command('export-sam2')(export_sam2)
+    app.command('export-encoder')(export_encoder)
     app.command('masks-report')(masks_report)
+    app.command('masks-reality')(masks_reality)
 
 
 def pictures(
@@ -63,6 +65,7 @@ def masks(
     model: Annotated[str, typer.Option(help='A shipped SAM2, or a SAM2 configuration.')] = 'sam2_nano',
     checkpoint: Annotated[Path | None, typer.Option(help='Weights, for a configuration.')] = None,
     device: Annotated[str, typer.Option(help='cpu or cuda.')] = 'cpu',
+    encoder: Annotated[Path | None, typer.Option(help='ONNX file by export-encoder, to encode images with.')] = None,
     without: Annotated[list[str] | None, typer.Option(help='Switch off a strategy; may be repeated.')] = None,
     shard: Annotated[int, typer.Option(min=0, help='Do only sweeps SHARD, SHARD + SHARDS, ...')] = 0,
     shards: Annotated[int, typer.Option(min=1, help='How many shares the work is cut into.')] = 1,
@@ -75,7 +78,8 @@ def masks(
     from training.commands.masks import run
     from training.masks.precompute import MaskJob
 
-    spec = MakerSpec(generator, classes, model, checkpoint_path(checkpoint), device, tuple(without or ()))
+    spec = MakerSpec(generator, classes, model, checkpoint_path(checkpoint), device, tuple(without or ()),
+                     checkpoint_path(encoder))
     run(MaskJob(str(input_path.resolve()), str(output.resolve()), spec, shard, shards, threads, split),
         workers, ray)
 
@@ -108,3 +112,27 @@ def masks_report(
     from training.commands.masks_report import run
 
     run(rig, worlds, split, model, checkpoint, threads, ablate, automatic, output)
+
+
+def masks_reality(
+    data: Annotated[Path, typer.Argument(help='Folder of the real frames.')] = Path('../shared/data'),
+    model: Annotated[str, typer.Option(help='A shipped SAM2, or a SAM2 configuration.')] = 'sam2_nano',
+    checkpoint: Annotated[Path | None, typer.Option(help='Weights, for a configuration.')] = None,
+    threads: Threads = 2,
+    output: Annotated[Path, typer.Option(help='Folder for pictures and the table.')] = Path('out/masks_reality'),
+) -> None:
+    """Masks of real frames: pictures, and how well they keep the points of annotated boxes together."""
+    from training.commands.masks_reality import run
+
+    run(data, model, checkpoint, threads, output)
+
+
+def export_encoder(
+    path: Annotated[Path, typer.Argument(help='ONNX file to write.')],
+    model: Annotated[str, typer.Option(help='A shipped SAM2, or a SAM2 configuration.')] = 'sam2_nano',
+    checkpoint: Annotated[Path | None, typer.Option(help='Weights, for a configuration.')] = None,
+) -> None:
+    """Write the image encoder of a SAM2 as ONNX, for `masks --encoder`."""
+    from training.commands.export_encoder import run
+
+    run(path, model, checkpoint)

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
 
-from sam2amml_core.bundle import ModelBundle
 from sam2amml_core.errors import EngineError
 
 logger = logging.getLogger(__name__)
 
 PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider', 'tensorrt': 'TensorrtExecutionProvider'}
 REMEDY = 'install onnxruntime-gpu with a matching CUDA, or use engine "cpu"'
+
+
+class OnnxFile(Protocol):
+    """What is run: a ``ModelBundle``, or anything else with a name and an ONNX file."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def onnx_path(self) -> Path: ...
 
 
 class OnnxRuntimeEngine:
@@ -26,7 +37,7 @@ class OnnxRuntimeEngine:
     explicit wish raises ``EngineError``.
     """
 
-    def __init__(self, bundle: ModelBundle, wanted: str = 'auto', threads: int = 2, others: Sequence[str] = ()) -> None:
+    def __init__(self, bundle: OnnxFile, wanted: str = 'auto', threads: int = 2, others: Sequence[str] = ()) -> None:
         available = ort.get_available_providers()
         if wanted == 'auto':
             chosen = 'cuda' if PROVIDERS['cuda'] in available else 'cpu'
@@ -73,7 +84,7 @@ class OnnxRuntimeEngine:
                               f'the network takes {", ".join(self.input_names)}') from error
 
 
-def _open(bundle: ModelBundle, chosen: str, threads: int) -> ort.InferenceSession:
+def _open(bundle: OnnxFile, chosen: str, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -84,11 +84,16 @@ def fuse(candidates: Sequence[Candidate], number: np.ndarray, shape: tuple[int, 
     if settings.suppress:
         kept = _without_repeats(kept, settings.suppress_share, len(number))
     kept.sort(key=lambda c: (not c.surface, c.score))
-    ids = np.zeros(shape, np.uint16)
-    best = np.zeros(shape, np.int8)
-    for number_, candidate in enumerate(kept, start=1):
-        _paint(candidate, number_, ids, best)
+    ids = paint(kept, np.arange(1, len(kept) + 1), shape)
     return ids, np.array([0.0, *(c.score for c in kept)], np.float32), np.array([False, *(c.surface for c in kept)])
+
+
+def paint(candidates: Sequence[Candidate], numbers: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Id map uint16 [H, W]: a pixel gets the number of the candidate that claims it most, 0 where none does."""
+    ids, best = np.zeros(shape, np.uint16), np.zeros(shape, np.int8)
+    for candidate, number in zip(candidates, numbers, strict=True):
+        _paint(candidate, int(number), ids, best)
+    return ids
 
 
 def _paint(candidate: Candidate, number: int, ids: np.ndarray, best: np.ndarray) -> None:

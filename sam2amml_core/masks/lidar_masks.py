@@ -80,6 +80,7 @@ class LidarMasks:
         cloud = self._needed(cloud)
         settings = {**asdict(self.settings), 'proposals': 'geometry' if point_class is None else self.schema.name}
         del settings['batch']
+        settings['encoder'] = 'torch' if self.sam is None or self.sam.encoder is None else 'exported'
         return Provenance(self.name, self.sam.checkpoint if self.sam else '', settings, image_hash(view.image),
                           inputs_hash(cloud, point_class))
 

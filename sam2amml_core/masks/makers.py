@@ -26,6 +26,7 @@ class MakerSpec:
                 (superpixels); automatic (SAM2's own generator) is for comparisons and made by ``training`` only
     classes     what proposals come from: none (geometry), predicted (by the shipped LiDAR model) or given (labels)
     model, checkpoint, device  of SAM2, as ``load`` takes them
+    encoder     ONNX file of SAM2's image encoder, or None
     without     strategies switched off, of ``SWITCHES``
     """
 
@@ -35,6 +36,7 @@ class MakerSpec:
     checkpoint: str | None = None
     device: str = 'cpu'
     without: tuple[str, ...] = ()
+    encoder: str | None = None
 
     def check(self) -> None:
         """Raises InputError naming what is unknown."""
@@ -53,6 +55,10 @@ class MakerSpec:
         if self.generator == 'outlines':
             return LidarMasks(None, self._settings(), schema(schema_name))
         sam = load(self.model, self.checkpoint, self.device)
+        if self.encoder is not None:
+            from sam2amml_core.masks.sam2_encoder import with_encoder
+
+            sam = with_encoder(sam, self.encoder)
         return LidarMasks(sam, self._settings(), schema(schema_name))
 
     def _settings(self) -> LidarMaskSettings:

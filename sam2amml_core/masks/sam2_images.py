@@ -17,6 +17,9 @@ from sam2amml_core.masks.outlines import outline, prior_logits
 from sam2amml_core.masks.prompts import Prompt
 from sam2amml_core.masks.sam2_model import Sam2, normalise
 
+OUTPUTS = ('fine', 'medium', 'top')
+"""Of an exported encoder."""
+
 LARGEST = 0.5
 """Of a half tile: a box may not be larger, so that its surroundings are seen too."""
 
@@ -116,7 +119,12 @@ def _encode(sam: Sam2, image: np.ndarray, rect: tuple[int, int, int, int]) -> tu
     square = cv2.resize(image[y0:y1, x0:x1], (size, size),
                         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     network = sam.network
-    levels = network.forward_image(normalise(torch.from_numpy(np.asarray(square))[None].to(sam.device)))['backbone_fpn']
+    pixels = normalise(torch.from_numpy(np.asarray(square))[None].to(sam.device))
+    if sam.encoder is not None:
+        made = sam.encoder.run({'image': np.ascontiguousarray(pixels.cpu().numpy())}, OUTPUTS)
+        levels = [torch.from_numpy(level).to(sam.device) for level in made]
+    else:
+        levels = network.forward_image(pixels)['backbone_fpn']
     top = levels[-1]
     if network.directly_add_no_mem_embed:
         top = top + network.no_mem_embed.reshape(1, -1, 1, 1)

@@ -20,6 +20,8 @@ from sam2amml_core.errors import EngineError, InputError
 if TYPE_CHECKING:
     import torch
 
+    from sam2amml_core.engines.engine import Engine
+
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE = 'config.yaml', 'model.pt', 'about.yaml'
@@ -37,6 +39,7 @@ class Sam2:
     network     of the package ``sam2``, in evaluation mode, on ``device``
     image_size  side of its square input, pixels
     checkpoint  SHA-256 of the file of weights
+    encoder     runs the image encoder instead of ``network`` (``sam2_encoder.with_encoder``)
     """
 
     name: str
@@ -44,6 +47,7 @@ class Sam2:
     image_size: int
     checkpoint: str
     device: str
+    encoder: Engine | None = None
 
 
 def build(config: Mapping[str, Any], video: bool = False) -> torch.nn.Module:

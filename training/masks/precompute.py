@@ -77,7 +77,7 @@ def _files(job: MaskJob) -> Iterator[bool]:
         if number % job.shards != job.shard or not frame.views:
             continue
         if maker is None:
-            maker = _make(job.maker, source.schema)
+            maker = _make(job.maker, classes.schema)
         told = classes.of(name, frame)
         for view in frame.views:
             path = mask_path(folder, view.camera.name, name)
@@ -103,11 +103,12 @@ class _Classes:
 
     def __init__(self, source: InputSource, job: MaskJob) -> None:
         self._source, self._job = source, job
-        self._segmenter = None
+        self._segmenter, self.schema = None, source.schema
         if job.maker.classes == 'predicted':
             from sam2amml_core.segmenter import Segmenter
 
             self._segmenter = Segmenter.open(source.model, threads=job.threads)
+            self.schema = self._segmenter.bundle.schema.name
 
     def of(self, name: str, frame: Frame) -> np.ndarray | None:
         if self._segmenter is not None:
