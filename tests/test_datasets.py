@@ -165,6 +165,11 @@ def test_stored_masks_reach_the_points_that_fall_into_them(layout: str, request:
     assert MASKS_PER_SCAN + 1 in sweep.mask_id[left] and MASKS_PER_SCAN + 2 not in sweep.mask_id[left]
     with pytest.raises(InputError, match='holds no masks of scan'):
         read_sweep(data, 0, StoredMasks(tmp_path))
+    donor = (np.arange(len(data)) + max(1, len(data) // 2)) % len(data)
+    lucky = int(np.flatnonzero(donor == 1)[0])
+    assert (read_sweep(data, lucky, StoredMasks(tmp_path, shuffled=True)).mask_id > 0).mean() > 0.05
+    with pytest.raises(InputError, match='holds no masks of scan'):
+        read_sweep(data, 1, StoredMasks(tmp_path, shuffled=True))
     with pytest.raises(InputError, match='write it with sam2amml masks'):
         StoredMasks(tmp_path / 'none')
 

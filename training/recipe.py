@@ -24,6 +24,7 @@ class DataSettings(_Strict):
     fraction    share of the training split that has labels: fixed scenes, see ``datasets.fractions``
     schema      of cached sweeps, which can be read in either
     masks       folder that ``sam2amml masks`` wrote, or None
+    masks_shuffled  each sweep gets the masks of another: the control that tells masks from chance
     draw        even: every sweep once per epoch; balanced: sweeps with rare classes more often
     on_corrupt  stop at a sample that cannot be read, or skip and count it
     validation_sweeps  at most so many, evenly spread; None: all
@@ -36,6 +37,7 @@ class DataSettings(_Strict):
     fraction: float = Field(default=1.0, gt=0, le=1)
     schema_name: str = Field(default='semantic_kitti', alias='schema')
     masks: str | None = None
+    masks_shuffled: bool = False
     draw: Literal['even', 'balanced'] = 'even'
     on_corrupt: Literal['stop', 'skip'] = 'stop'
     validation_sweeps: int | None = Field(default=None, ge=1)

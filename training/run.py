@@ -117,7 +117,7 @@ def mask_source(recipe: Recipe) -> MaskIds | None:
         if recipe.losses.consistency > 0:
             raise InputError('losses.consistency needs masks; give their folder as data.masks')
         return None
-    return StoredMasks(Path(recipe.data.masks))
+    return StoredMasks(Path(recipe.data.masks), recipe.data.masks_shuffled)
 
 
 def _trainer(recipe: Recipe, folder: Path, machine: Machine, callbacks: tuple[Callback, ...]) -> Trainer:

@@ -17,16 +17,19 @@ class StoredMasks:
 
     Files are ``folder/SCENE/CAMERA/SWEEP.masks`` or ``folder/CAMERA/SWEEP.masks``. A camera of a sweep may lack its
     file where the recording lacks the image; a sweep without any is an error, for it would silently train without.
+    With ``shuffled`` each sweep gets the masks of another one, half the data set away: as many and as large as real
+    ones, but of things that are not there. What helps with these, too, is not the masks.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shuffled: bool = False) -> None:
         self.folder = folder
+        self.shuffled = shuffled
         if not folder.is_dir():
             raise InputError(f'folder of masks {folder} is not there; write it with sam2amml masks')
 
     def __call__(self, data: ScanSet, index: int) -> np.ndarray:
         """int32 [N], ids from 1 over all cameras, 0 = no mask. Raises InputError naming what is missing or damaged."""
-        scan = data.scans[index]
+        scan = data.scans[(index + max(1, len(data) // 2)) % len(data) if self.shuffled else index]
         cameras, masks = [], []
         for view in data.views(index, images=False):
             name = f'{view.camera.name}/{scan.stem}{SUFFIX}'
