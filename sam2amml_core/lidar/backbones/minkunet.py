@@ -27,12 +27,14 @@ from sam2amml_core.lidar.sparse.maps import pair_maps, table_maps
 class MinkUNetConfig:
     """Shape of the network; the defaults are MinkUNet18-W32.
 
+    ``stem_layers`` is 2 as in SPVNAS, 1 as in MinkowskiEngine's Res16UNet.
     ``blocks`` are the residual blocks of the encoder's levels: (2, 2, 2, 2) for MinkUNet18, (2, 3, 4, 6) for 34.
     """
 
     classes: int = 19
     inputs: int = len(VOXEL_FEATURES)
     stem: int = 32
+    stem_layers: int = 2
     encoder: tuple[int, ...] = (32, 64, 128, 256)
     decoder: tuple[int, ...] = (256, 128, 96, 96)
     blocks: tuple[int, ...] = (2, 2, 2, 2)
@@ -86,7 +88,7 @@ class MinkUNet(Backbone):
         self.input_spec = VoxelInput(voxel_m=config.voxel_m, halvings=len(config.encoder))
         self.exported = False
         stem, encoder = config.stem, config.encoder
-        self.stem = nn.ModuleList((SparseConvNorm(config.inputs, stem), SparseConvNorm(stem, stem)))
+        self.stem = nn.ModuleList(SparseConvNorm(stem if i else config.inputs, stem) for i in range(config.stem_layers))
         self.down, self.encoder = nn.ModuleList(), nn.ModuleList()
         self.up, self.lateral, self.decoder = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         before = stem
