@@ -19,12 +19,12 @@ import onnxruntime as ort
 import torch
 from _street_sweep import limit_threads, street_sweep
 
+from sam2amml_core.bundle import load_bundle
 from sam2amml_core.frame import PointCloud
 from sam2amml_core.lidar.backbones.backbone import PointBatch
 from sam2amml_core.lidar.backbones.catalogue import create
 from sam2amml_core.lidar.preparation import prepare
 from training.export import export_onnx
-from training.recipe import STREET64
 
 SMALL = ('frustum_range_net', 'minkunet18_small', 'cylinder_unet_small', 'waffle_iron')
 SIZES = (1_000, 120_000, 200_000)
@@ -52,7 +52,8 @@ def main() -> None:
     torch.set_num_threads(THREADS)
     sweep = street_sweep()
     worst, failed = 0.0, []
-    sensor, normalisation = STREET64.sensor, STREET64.normalisation
+    bundle = load_bundle('street64')
+    sensor, normalisation = bundle.sensor, bundle.normalisation
     for name in options.names.split(','):
         torch.manual_seed(0)
         network = create(name, 19, sensor)
@@ -81,8 +82,8 @@ def main() -> None:
                 peer = perf_counter()
                 difference = float(np.abs(scores - expected).max())
                 worst = max(worst, difference)
-                print(f'  {count} points: prepared in {1e3 * (ready - begin):.0f} ms, graph {1e3 * (ran - ready):.0f} ms, '
-                      f'torch {1e3 * (peer - ran):.0f} ms, difference {difference:.1e} '
+                print(f'  {count} points: prepared in {1e3 * (ready - begin):.0f} ms, '
+                      f'graph {1e3 * (ran - ready):.0f} ms, torch {1e3 * (peer - ran):.0f} ms, difference {difference:.1e} '
                       f'of {np.abs(expected).max():.1f}', flush=True)
                 if difference > TOLERANCE and name not in failed:
                     failed.append(name)

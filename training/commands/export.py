@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sam2amml_core.bundle import ModelBundle
-    from sam2amml_core.lidar.backbones.backbone import Backbone
     from training.checkpoint import Checkpoint
 
 
