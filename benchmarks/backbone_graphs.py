@@ -83,8 +83,8 @@ def main() -> None:
                 difference = float(np.abs(scores - expected).max())
                 worst = max(worst, difference)
                 print(f'  {count} points: prepared in {1e3 * (ready - begin):.0f} ms, '
-                      f'graph {1e3 * (ran - ready):.0f} ms, torch {1e3 * (peer - ran):.0f} ms, difference {difference:.1e} '
-                      f'of {np.abs(expected).max():.1f}', flush=True)
+                      f'graph {1e3 * (ran - ready):.0f} ms, torch {1e3 * (peer - ran):.0f} ms, '
+                      f'difference {difference:.1e} of {np.abs(expected).max():.1f}', flush=True)
                 if difference > TOLERANCE and name not in failed:
                     failed.append(name)
     print(json.dumps({'name': 'backbone-graphs', 'ours': worst, 'peer': TOLERANCE,
