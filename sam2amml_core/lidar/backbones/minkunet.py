@@ -20,7 +20,7 @@ from sam2amml_core.lidar.input_spec import VoxelInput
 from sam2amml_core.lidar.preparation import VOXEL_FEATURES
 from sam2amml_core.lidar.sparse.convolution import ConvMap
 from sam2amml_core.lidar.sparse.layers import SparseConvNorm, fold_norms
-from sam2amml_core.lidar.sparse.maps import pair_maps, table_maps
+from sam2amml_core.lidar.sparse.maps import Form, level_maps
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,10 @@ class Stage(nn.ModuleList):
 
 
 class MinkUNet(Backbone):
-    """See the module; levels are as many as the configuration has encoder widths."""
+    """See the module; levels are as many as the configuration has encoder widths.
+
+    Set ``form`` to 'spconv' to run on spconv's CUDA kernels.
+    """
 
     def __init__(self, config: MinkUNetConfig) -> None:
         super().__init__()
@@ -86,7 +89,7 @@ class MinkUNet(Backbone):
         self.classes = config.classes
         self.feature_channels = config.decoder[-1]
         self.input_spec = VoxelInput(voxel_m=config.voxel_m, halvings=len(config.encoder))
-        self.exported = False
+        self.form: Form = 'pairs'
         stem, encoder = config.stem, config.encoder
         self.stem = nn.ModuleList(SparseConvNorm(stem if i else config.inputs, stem) for i in range(config.stem_layers))
         self.down, self.encoder = nn.ModuleList(), nn.ModuleList()
@@ -113,7 +116,7 @@ class MinkUNet(Backbone):
     def features(self, inputs: dict[str, Tensor]) -> Tensor:
         """Features [M, decoder[-1]] of the finest voxels."""
         levels = len(self.down)
-        maps = table_maps(inputs, levels) if self.exported else pair_maps(inputs, levels)
+        maps = level_maps(inputs, levels, self.form)
         x = inputs['features']
         for layer in self.stem:
             x = layer(x, maps.near[0])
@@ -131,4 +134,4 @@ class MinkUNet(Backbone):
 
     def prepare_export(self) -> None:
         fold_norms(self)
-        self.exported = True
+        self.form = 'tables'
