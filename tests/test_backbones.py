@@ -11,10 +11,12 @@ from torch.nn import functional as F
 from voxel_adapter import TheirNetwork, VoxelAdapter
 
 from sam2amml_core.bundle import SensorGeometry
-from sam2amml_core.errors import InputError
+from sam2amml_core.errors import EngineError, InputError
 from sam2amml_core.frame import PointCloud
 from sam2amml_core.lidar.backbones import catalogue
 from sam2amml_core.lidar.backbones.backbone import Backbone, PointBatch, Prediction
+from sam2amml_core.lidar.backbones.cylinder_unet import CylinderUNet
+from sam2amml_core.lidar.backbones.minkunet import MinkUNet
 from sam2amml_core.lidar.input_spec import CylinderInput, RangeInput, TokenInput, VoxelInput
 from sam2amml_core.lidar.preparation import cylinder_grid, input_names, prepare
 
@@ -83,6 +85,16 @@ def test_points_that_cannot_be_labelled_change_no_other(network: Backbone) -> No
     assert prepared.points == 700
     assert not prepared.valid[:4].any()
     torch.testing.assert_close(predict(network, mixed).logits, predict(network, cloud).logits)
+
+
+@pytest.mark.parametrize('family', ['minkunet', 'cylinder'])
+def test_spconv_is_refused_on_a_cpu_also_for_whole_networks(family: str) -> None:
+    refused = small(family)
+    if not isinstance(refused, MinkUNet | CylinderUNet):
+        raise TypeError
+    refused.form = 'spconv'
+    with pytest.raises(EngineError, match='spconv is refused on a CPU'):
+        refused(batch_of(refused, street(50)))
 
 
 @pytest.mark.parametrize('count', [1, 2])

@@ -21,7 +21,7 @@ from training.export import export_bundle
 from training.verification import BundleCheck, check_bundle
 
 
-@pytest.fixture(scope='module', params=[family for family in FAMILIES if family != 'minkunet_add'])
+@pytest.fixture(scope='module', params=[family for family in FAMILIES if family != 'minkunet'])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Backbone, ModelBundle]:
     torch.manual_seed(0)
     network = small(request.param)

@@ -185,7 +185,7 @@ def test_it_equals_spconv_on_one_thread_with_the_same_weights(cells: np.ndarray)
 def test_spconv_is_refused_on_a_cpu_with_the_reason(cells: np.ndarray) -> None:
     sites = PairMap.of(torch.from_numpy(neighbour_table(cells)), len(cells))
     with pytest.raises(EngineError, match='wrong sums with more than one thread'):
-        SpconvMap(sites, torch.device('cpu'))
+        SpconvMap(sites)
 
 
 @pytest.mark.parametrize('kernel', [(3, 3, 3), (1, 3, 3)])

@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 
 from sam2amml_core.errors import Sam2AmmlError, missing_package
 from training.cli_data import add_data_commands
+from training.cli_engines import add_engine_commands
 from training.cli_masks import add_mask_commands
 from training.cli_training import add_training_commands
 
@@ -123,11 +124,13 @@ def export(
     seed: Annotated[int, typer.Option(help='Seed it was trained with, for the record.')] = 0,
     data: Annotated[str, typer.Option(help='What it was trained on, for the record.')] = 'synthetic street world',
     validation: Annotated[Path | None, typer.Option(help='Cached sweeps to balance the classes on.')] = None,
+    weights: Annotated[bool, typer.Option('--weights', help='Add torch weights, for the torch engine.')] = False,
 ) -> None:
     """Turn a training run into a model bundle."""
     from training.commands.export import run
 
-    run(model, checkpoint, folder, 'sam2amml ' + ' '.join(sys.argv[1:]), seed, data, validation=validation)
+    run(model, checkpoint, folder, 'sam2amml ' + ' '.join(sys.argv[1:]), seed, data, validation=validation,
+        with_weights=weights)
 
 
 @app.command()
@@ -160,6 +163,7 @@ def realism(
 
 
 add_data_commands(app)
+add_engine_commands(app)
 add_mask_commands(app)
 add_training_commands(app)
 

@@ -27,7 +27,7 @@ from sam2amml_core.errors import BundleError
 from sam2amml_core.frame import PointCloud
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.lidar.backbones.backbone import Backbone
-from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
+from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet, FrustumRangeNetConfig
 from sam2amml_core.lidar.backbones.range_backbone import RangeBackbone
 from sam2amml_core.lidar.flat_sweep import flat_sweep
 from sam2amml_core.lidar.input_spec import InputSpec
@@ -62,8 +62,11 @@ def as_backbone(network: Backbone | FrustumRangeNet) -> Backbone:
     """The bare frustum-range network of earlier checkpoints behind the contract of all backbones."""
     if isinstance(network, Backbone):
         return network
-    wrapped = RangeBackbone(network.config)
+    config = network.config
+    wrapped = RangeBackbone(config)
     wrapped.network = network
+    if config == FrustumRangeNetConfig(height=config.height, width=config.width, classes=config.classes):
+        wrapped.catalogue_name = 'frustum_range_net'
     return wrapped
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,17 @@ import onnx
 import onnxruntime as ort
 import torch
 from pydantic import BaseModel
+from rich.console import Console
 
 from sam2amml_core.bundle import ModelBundle
-from sam2amml_core.errors import InputError
+from sam2amml_core.errors import BundleError, InputError
 from sam2amml_core.frame import PointCloud
 from sam2amml_core.lidar.backbones.backbone import Backbone, PointBatch
+from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
 from sam2amml_core.lidar.flat_sweep import flat_sweep
 from sam2amml_core.lidar.preparation import prepare
+from training.export import as_backbone
+from training.sweep_cache import CachedSweeps
 
 REPORT_FILE = 'verification.json'
 TOLERANCE = 1e-4
@@ -93,6 +98,24 @@ def check_bundle(network: Backbone, bundle: ModelBundle, clouds: Sequence[PointC
                        label_agreement=same / points,
                        half_label_agreement=half_same / points if halved is not None else None,
                        half_agreement=per_class)
+
+
+def verify_bundle(network: Backbone | FrustumRangeNet, bundle: ModelBundle, sweeps: Path | None = None) -> BundleCheck:
+    """Compare the bundle with its network on up to four cached sweeps, else a made-up one; write and print the report.
+
+    Raises ``BundleError`` if they differ by more than rounding.
+    """
+    cached = islice(CachedSweeps(sweeps, bundle.schema.name), 4) if sweeps is not None else ()
+    check = check_bundle(as_backbone(network), bundle, [PointCloud(sweep.xyz, sweep.intensity) for sweep in cached])
+    file = check.write(bundle)
+    half = '' if check.half_label_agreement is None else f', {check.half_label_agreement:.3%} at half precision'
+    Console(stderr=True).print(
+        f'{bundle.name}: logits differ by {check.max_logit_difference:.1e} from torch on {check.points:,} points, '
+        f'{check.label_agreement:.3%} of the labels alike{half}; by class in {file}', highlight=False)
+    if not check.sound:
+        raise BundleError(f'{bundle.onnx_path} is not the network it was made of (logits differ by '
+                          f'{check.max_logit_difference:.1e}); do not use it, and report your torch and onnx')
+    return check
 
 
 def _half_session(path: Path) -> ort.InferenceSession | None:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sam2amml_core.bundle import ModelBundle
-    from sam2amml_core.lidar.backbones.backbone import Backbone
     from training.checkpoint import Checkpoint
 
 
 def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: int, data: str,
-        metrics: dict[str, float] | None = None, validation: Path | None = None) -> Path:
+        metrics: dict[str, float] | None = None, validation: Path | None = None,
+        with_weights: bool = False) -> Path:
     """Export ``checkpoint`` (default: ``out/runs/<model>/last.ckpt``) to the bundle ``folder``; return it.
 
     With ``validation``, a folder of cached sweeps, rare classes are toned down as far as that raises mIoU there.
@@ -24,6 +23,7 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
     from sam2amml_core.errors import InputError
     from training.checkpoint import open_checkpoint, read_checkpoint, schema_of
     from training.export import export_bundle
+    from training.verification import verify_bundle
 
     file = checkpoint or Path('out/runs') / model
     schema = schema_of(read_checkpoint(file))
@@ -39,35 +39,10 @@ def run(model: str, checkpoint: Path | None, folder: Path, command: str, seed: i
                             data=data, metrics=metrics, created=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
                             steps=found.step, train_minutes=round(found.minutes, 1))
     recipe = found.recipe
-    bundle = export_bundle(found.network, folder, model, schema, recipe.sensor, recipe.normalisation, provenance)
-    verify(found.network, bundle, validation)
+    bundle = export_bundle(found.network, folder, model, schema, recipe.sensor, recipe.normalisation, provenance,
+                           with_weights)
+    verify_bundle(found.network, bundle, validation)
     return folder
-
-
-def verify(network: Backbone, bundle: ModelBundle, sweeps: Path | None) -> None:
-    """Compare the bundle with its network on up to four cached sweeps, else a made-up one; write and print the report.
-
-    Raises ``BundleError`` if they differ by more than rounding.
-    """
-    from itertools import islice
-
-    from rich.console import Console
-
-    from sam2amml_core.errors import BundleError
-    from sam2amml_core.frame import PointCloud
-    from training.sweep_cache import CachedSweeps
-    from training.verification import check_bundle
-
-    cached = islice(CachedSweeps(sweeps, bundle.schema.name), 4) if sweeps is not None else ()
-    check = check_bundle(network, bundle, [PointCloud(sweep.xyz, sweep.intensity) for sweep in cached])
-    file = check.write(bundle)
-    half = '' if check.half_label_agreement is None else f', {check.half_label_agreement:.3%} at half precision'
-    Console(stderr=True).print(
-        f'{bundle.name}: logits differ by {check.max_logit_difference:.1e} from torch on {check.points:,} points, '
-        f'{check.label_agreement:.3%} of the labels alike{half}; by class in {file}', highlight=False)
-    if not check.sound:
-        raise BundleError(f'{bundle.onnx_path} is not the network it was made of (logits differ by '
-                          f'{check.max_logit_difference:.1e}); do not use it, and report your torch and onnx')
 
 
 def adjust(found: Checkpoint, schema_name: str, validation: Path) -> float:

@@ -21,7 +21,7 @@ from sam2amml_core.lidar.backbones.frustum_range_net import scatter
 from sam2amml_core.lidar.input_spec import CylinderInput
 from sam2amml_core.lidar.preparation import CYLINDER_FEATURES
 from sam2amml_core.lidar.sparse.convolution import ConvMap, SparseConv
-from sam2amml_core.lidar.sparse.maps import pair_maps, table_maps
+from sam2amml_core.lidar.sparse.maps import Form, level_maps
 
 FLAT, UPRIGHT = (1, 3, 3), (3, 1, 3)
 """Kernels over radius, azimuth, height: across azimuth and height, and across radius and height."""
@@ -94,7 +94,7 @@ class Context(nn.Module):
 
 
 class CylinderUNet(Backbone):
-    """See the module."""
+    """See the module. Set ``form`` to 'spconv' to run on spconv's CUDA kernels."""
 
     def __init__(self, config: CylinderUNetConfig) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class CylinderUNet(Backbone):
         self.classes = config.classes
         self.input_spec = config.space
         self.feature_channels = 4 * config.width
-        self.exported = False
+        self.form: Form = 'pairs'
         layers: list[nn.Module] = [nn.BatchNorm1d(config.inputs)]
         before = config.inputs
         for width in config.points:
@@ -123,7 +123,7 @@ class CylinderUNet(Backbone):
 
     def predict(self, inputs: dict[str, Tensor], sweeps: int = 1) -> tuple[Tensor, Tensor]:
         levels = len(self.down)
-        maps = table_maps(inputs, levels) if self.exported else pair_maps(inputs, levels)
+        maps = level_maps(inputs, levels, self.form)
         point = inputs['voxel']
         cells = inputs['near_0'].shape[0]
         x = self.compress(scatter(self.points(inputs['features']), point, cells, 'amax'))
@@ -140,4 +140,4 @@ class CylinderUNet(Backbone):
         return scores.index_select(0, point), x.index_select(0, point)
 
     def prepare_export(self) -> None:
-        self.exported = True
+        self.form = 'tables'

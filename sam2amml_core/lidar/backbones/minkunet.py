@@ -20,19 +20,21 @@ from sam2amml_core.lidar.input_spec import VoxelInput
 from sam2amml_core.lidar.preparation import VOXEL_FEATURES
 from sam2amml_core.lidar.sparse.convolution import ConvMap
 from sam2amml_core.lidar.sparse.layers import SparseConvNorm, fold_norms
-from sam2amml_core.lidar.sparse.maps import pair_maps, table_maps
+from sam2amml_core.lidar.sparse.maps import Form, level_maps
 
 
 @dataclass(frozen=True)
 class MinkUNetConfig:
     """Shape of the network; the defaults are MinkUNet18-W32.
 
+    ``stem_layers`` is 2 as in SPVNAS, 1 as in MinkowskiEngine's Res16UNet.
     ``blocks`` are the residual blocks of the encoder's levels: (2, 2, 2, 2) for MinkUNet18, (2, 3, 4, 6) for 34.
     """
 
     classes: int = 19
     inputs: int = len(VOXEL_FEATURES)
     stem: int = 32
+    stem_layers: int = 2
     encoder: tuple[int, ...] = (32, 64, 128, 256)
     decoder: tuple[int, ...] = (256, 128, 96, 96)
     blocks: tuple[int, ...] = (2, 2, 2, 2)
@@ -76,7 +78,10 @@ class Stage(nn.ModuleList):
 
 
 class MinkUNet(Backbone):
-    """See the module; levels are as many as the configuration has encoder widths."""
+    """See the module; levels are as many as the configuration has encoder widths.
+
+    Set ``form`` to 'spconv' to run on spconv's CUDA kernels.
+    """
 
     def __init__(self, config: MinkUNetConfig) -> None:
         super().__init__()
@@ -84,9 +89,9 @@ class MinkUNet(Backbone):
         self.classes = config.classes
         self.feature_channels = config.decoder[-1]
         self.input_spec = VoxelInput(voxel_m=config.voxel_m, halvings=len(config.encoder))
-        self.exported = False
+        self.form: Form = 'pairs'
         stem, encoder = config.stem, config.encoder
-        self.stem = nn.ModuleList((SparseConvNorm(config.inputs, stem), SparseConvNorm(stem, stem)))
+        self.stem = nn.ModuleList(SparseConvNorm(stem if i else config.inputs, stem) for i in range(config.stem_layers))
         self.down, self.encoder = nn.ModuleList(), nn.ModuleList()
         self.up, self.lateral, self.decoder = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         before = stem
@@ -111,7 +116,7 @@ class MinkUNet(Backbone):
     def features(self, inputs: dict[str, Tensor]) -> Tensor:
         """Features [M, decoder[-1]] of the finest voxels."""
         levels = len(self.down)
-        maps = table_maps(inputs, levels) if self.exported else pair_maps(inputs, levels)
+        maps = level_maps(inputs, levels, self.form)
         x = inputs['features']
         for layer in self.stem:
             x = layer(x, maps.near[0])
@@ -129,4 +134,4 @@ class MinkUNet(Backbone):
 
     def prepare_export(self) -> None:
         fold_norms(self)
-        self.exported = True
+        self.form = 'tables'

@@ -53,6 +53,11 @@ class PairMap:
             sources[CENTRE] = targets[CENTRE] = None
         return cls(sources, targets, inputs, len(table))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the pairs lie."""
+        return next((rows.device for rows in self.sources if rows is not None), torch.device('cpu'))
+
     def transposed(self) -> PairMap:
         """The map of the inverse convolution: the same pairs and taps, the other way."""
         return PairMap(self.targets, self.sources, self.outputs, self.inputs)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
 from sam2amml_core.lidar.sparse.convolution import ConvMap, PairMap, ParentMap, TableMap
+from sam2amml_core.lidar.sparse.spconv_backend import SpconvMap
+
+Form = Literal['pairs', 'tables', 'spconv']
+"""pairs: training and CPUs; tables: export; spconv: spconv's kernels on CUDA, on the same pairs and weights"""
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,21 @@ class LevelMaps:
     near: list[ConvMap]
     down: list[ConvMap]
     up: list[ConvMap]
+
+
+def level_maps(inputs: Mapping[str, Tensor], levels: int, form: Form) -> LevelMaps:
+    """The maps of ``levels`` halvings in the ``form`` asked for; ``EngineError`` where spconv is missing or wrong."""
+    if form == 'tables':
+        return table_maps(inputs, levels)
+    native = pair_maps(inputs, levels)
+    return native if form == 'pairs' else _on_spconv(native)
+
+
+def _on_spconv(maps: LevelMaps) -> LevelMaps:
+    def each(sites: list[ConvMap]) -> list[ConvMap]:
+        return [SpconvMap(one) if isinstance(one, PairMap) else one for one in sites]
+
+    return LevelMaps(each(maps.near), each(maps.down), each(maps.up))
 
 
 def pair_maps(inputs: Mapping[str, Tensor], levels: int) -> LevelMaps:

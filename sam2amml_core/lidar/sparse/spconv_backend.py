@@ -22,9 +22,9 @@ def require_spconv(device: torch.device) -> None:
 class SpconvMap:
     """The pairs of a ``PairMap`` in spconv's form; ``convolve`` runs its native gather-GEMM-scatter."""
 
-    def __init__(self, pairs: PairMap, device: torch.device) -> None:
-        require_spconv(device)
-        self._set(pairs, device)
+    def __init__(self, pairs: PairMap) -> None:
+        require_spconv(pairs.device)
+        self._set(pairs, pairs.device)
 
     def _set(self, pairs: PairMap, device: torch.device) -> None:
         taps = len(pairs.sources)
