@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sam2amml_core.errors import BundleError, InputError
-from sam2amml_core.labels import ClassSchema
+from sam2amml_core.labels import ClassSchema, is_known, own_schema
 from sam2amml_core.labels import schema as find_schema
 from sam2amml_core.lidar.input_spec import InputSpec, RangeInput
 
@@ -83,10 +83,14 @@ class Normalisation(_Strict):
 
 
 class ClassEntry(_Strict):
-    """A class by its train id (the position in the list), its name and its RGB colour."""
+    """A class by its train id (the position in the list), its name and its RGB colour.
+
+    ``raw``, the id written for it, stands in bundles for classes of somebody's own; others have that of their schema.
+    """
 
     name: str
     color: tuple[int, int, int]
+    raw: int | None = Field(default=None, ge=0, le=65535)
 
 
 class Provenance(_Strict):
@@ -168,9 +172,10 @@ def sha256_of(path: Path) -> str:
 
 def class_entries(schema: ClassSchema) -> tuple[ClassEntry, ...]:
     """The classes of a schema as they stand in ``bundle.yaml``."""
+    raw: list[int] | list[None] = [None] * len(schema) if is_known(schema.name) else schema.train_to_raw.tolist()
     return tuple(
-        ClassEntry(name=name, color=(int(r), int(g), int(b)))
-        for name, (r, g, b) in zip(schema.names, schema.colors, strict=True)
+        ClassEntry(name=name, color=(int(r), int(g), int(b)), raw=written)
+        for name, (r, g, b), written in zip(schema.names, schema.colors, raw, strict=True)
     )
 
 
@@ -229,7 +234,9 @@ def write_bundle(folder: str | os.PathLike[str], onnx: str | os.PathLike[str], n
             shutil.copyfile(source, staged / ONNX_FILE)
             if weights is not None:
                 shutil.copyfile(weights, staged / WEIGHTS_FILE)
-            text = yaml.safe_dump(spec.model_dump(mode='json'), sort_keys=False, default_flow_style=None, width=110)
+            content = spec.model_dump(mode='json')
+            content['classes'] = [{k: v for k, v in entry.items() if v is not None} for entry in content['classes']]
+            text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
             (staged / BUNDLE_FILE).write_text(text, encoding='utf-8')
             if target.exists():
                 target.rename(Path(scratch) / 'old')
@@ -279,6 +286,8 @@ def _read_spec(file: Path) -> BundleSpec:
 
 
 def _check_classes(spec: BundleSpec, file: Path) -> ClassSchema:
+    if not is_known(spec.schema_name) and spec.classes and all(entry.raw is not None for entry in spec.classes):
+        return own_schema(spec.schema_name, [(e.name, e.color, e.raw or 0) for e in spec.classes])
     try:
         schema = find_schema(spec.schema_name)
     except InputError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,6 +129,16 @@ _COARSE_OF = {
 SEMANTIC_KITTI_TO_COARSE = np.array(
     [COARSE_NAMES.index(_COARSE_OF.get(name, 'none')) for name in SEMANTIC_KITTI.names], np.uint8)
 """SemanticKITTI train id -> coarse id, uint8 [20]."""
+
+
+def own_schema(name: str, classes: Sequence[tuple[str, tuple[int, int, int], int]]) -> ClassSchema:
+    """A schema of one's own: (name, RGB, raw id written) of every train id from 0 on."""
+    return _schema(name, tuple((label, color, {raw: label}) for label, color, raw in classes))
+
+
+def is_known(name: str) -> bool:
+    """Whether ``schema`` knows the name."""
+    return name in (SEMANTIC_KITTI.name, NUSCENES.name)
 
 
 def schema(name: str) -> ClassSchema:

@@ -30,6 +30,8 @@ from training.commands.export import run as export
 from training.commands.predict import run as predict
 from training.predictor import open_predictor
 from training.recipe_files import recipe_yaml
+from training.run import Machine
+from training.run import train as train_run
 from training.world.classes import SEMANTIC_KITTI_RAW
 
 pytestmark = pytest.mark.filterwarnings('ignore')
@@ -164,3 +166,22 @@ def test_throughput_is_measured(trained: tuple[Path, Path], tmp_path: Path) -> N
     assert result['loader_per_s'] > 0 and result['training_per_s'] > 0
     assert result['ratio'] == pytest.approx(result['loader_per_s'] / result['training_per_s'], rel=0.05)
     assert json.loads((tmp_path / 'out.json').read_text()) == result
+
+
+def test_classes_of_ones_own_go_into_the_bundle_and_come_back(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    root, _ = trained
+    own = tmp_path / 'own'
+    own.mkdir()
+    for split in ('train', 'val'):
+        (own / split).symlink_to(root / 'sequences' / f'{split}_0')
+    (own / 'dataset.yaml').write_text(yaml.safe_dump({
+        'name': 'yard', 'splits': {'train': ['train'], 'val': ['val']},
+        'classes': [{'name': 'ground', 'color': [1, 2, 3], 'raw': {40: 'road'}},
+                    {'name': 'thing', 'color': [4, 5, 6], 'raw': {10: 'car'}}]}))
+    recipe = tiny_recipe(own, 'data.layout=own', 'loop.steps=1', 'loop.validate_every=1', 'augmentation.kind=none')
+    train_run(recipe, tmp_path / 'run', Machine('cpu', progress=False))
+    bundle = load_bundle(export('tiny', tmp_path / 'run', tmp_path / 'bundle', '', 0, 'own'))
+    assert bundle.schema.names == ('unlabeled', 'ground', 'thing') and bundle.spec.schema_name == 'yard'
+    assert bundle.schema.train_to_raw.tolist() == [0, 40, 10] and bundle.schema.colors[2].tolist() == [4, 5, 6]
+    result = evaluate(str(bundle.path), EvaluateOptions(data=own, split='val'), 'auto', 1, None, None)
+    assert result['schema'] == 'yard' and set(result['per_class']) <= {'ground', 'thing'}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sam2amml_core.errors import InputError
-from sam2amml_core.labels import ClassSchema, schema
+from sam2amml_core.labels import ClassSchema, is_known, own_schema, schema
 from sam2amml_core.lidar.backbones.backbone import Backbone
 from sam2amml_core.lidar.backbones.catalogue import create
 from training.loop import STATE
@@ -52,8 +52,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def schema_of(content: dict[str, Any]) -> ClassSchema:
-    """The classes a checkpoint's network tells apart. Raises InputError for those of somebody's own data set."""
-    return schema(content[STATE]['schema'])
+    """The classes a checkpoint's network tells apart."""
+    mine = content[STATE]
+    if is_known(mine['schema']):
+        return schema(mine['schema'])
+    return own_schema(mine['schema'], [(name, (r, g, b), raw) for name, (r, g, b), raw in mine['classes']])
 
 
 def open_checkpoint(path: Path, classes: int) -> Checkpoint:

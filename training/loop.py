@@ -199,6 +199,8 @@ class SegmentationTask(LightningModule):
             'step': self.global_step, 'minutes': self.minutes, 'batches_done': self.batches_done, 'best': self.best,
             'since_best': self.since_best, 'skipped': dict(self.skipped), 'validations': list(self.validations),
             'class_weight': self.class_weight, 'schema': self.schema.name,
+            'classes': [[name, [int(c) for c in color], int(raw)] for name, color, raw in zip(
+                self.schema.names, self.schema.colors, self.schema.train_to_raw, strict=True)],
             'average': self._average[0].network.state_dict() if self._average else None,
             'updates': self._average[0].updates if self._average else 0}
 
