@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sam2amml_core.errors import InputError
+from sam2amml_core.lidar import tokens
 from sam2amml_core.lidar.sparse.tables import halve, neighbour_table, strided_table, transpose_table
 from sam2amml_core.lidar.tokens import nearest_tokens
 from sam2amml_core.lidar.voxels import cell_means, group_cells, voxelise
@@ -106,3 +107,12 @@ def test_a_token_far_from_all_others_finds_them_at_a_larger_scale_or_repeats_its
     grid = voxelise(place, 0.1)
     near = nearest_tokens(place, grid.cells, 3, 5)
     np.testing.assert_array_equal(near, [[0, 1, 0], [1, 0, 1], [2, 2, 2]])
+
+
+def test_many_tokens_are_sorted_otherwise_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    xyz = np.random.default_rng(0).uniform(0, 4, (800, 3)).astype(np.float32)
+    grid = voxelise(xyz, 0.5)
+    place = cell_means(xyz, grid.index, len(grid))
+    packed = nearest_tokens(place, grid.cells, 6, 3)
+    monkeypatch.setattr(tokens, 'TOKEN_BITS', 1)
+    np.testing.assert_array_equal(nearest_tokens(place, grid.cells, 6, 3), packed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sam2amml_core.lidar.input_spec import TokenInput
-from sam2amml_core.lidar.sparse.tables import neighbour_table
+from sam2amml_core.lidar.sparse.tables import TAPS, neighbour_table
 from sam2amml_core.lidar.voxels import group_cells
 
 TOKEN_BITS = 18
@@ -26,17 +26,28 @@ def nearest_tokens(place: np.ndarray, cells: np.ndarray, count: int, scales: int
         return np.zeros((0, count), np.int32)
     if tokens >= 1 << TOKEN_BITS:
         return _nearest_of_many(place, cells, count, scales)
+    axes = [np.ascontiguousarray(place[:, axis]) for axis in range(3)]
     keys = []
     for near, candidate in _candidates(cells, scales):
-        offset = place[near] - place[candidate]
-        distance = np.einsum('ij,ij->i', offset, offset)  # bits of positive floats sort like the floats
-        bits = distance.astype(np.float32).view(np.int32).astype(np.int64) >> (31 - DISTANCE_BITS)
-        keys.append((near << (63 - TOKEN_BITS)) | (bits << TOKEN_BITS) | candidate)
+        distance = np.zeros(len(near), np.float32)
+        for values in axes:
+            offset = values[near]
+            offset -= values[candidate]
+            offset *= offset
+            distance += offset
+        key = distance.view(np.int32).astype(np.int64)  # bits of positive floats sort like the floats
+        key >>= 31 - DISTANCE_BITS
+        key <<= TOKEN_BITS
+        key |= candidate
+        near <<= 63 - TOKEN_BITS
+        key |= near
+        keys.append(key)
     key = np.concatenate(keys)
     key.sort()
     key = key[np.append(True, key[1:] != key[:-1])]
-    owner = key >> (63 - TOKEN_BITS)
-    return _first_of_each(owner, key & ((1 << TOKEN_BITS) - 1), tokens, count)
+    start = np.searchsorted(key, np.arange(tokens + 1) << (63 - TOKEN_BITS))
+    key &= (1 << TOKEN_BITS) - 1
+    return _first_of_each(start, key, count)
 
 
 def _nearest_of_many(place: np.ndarray, cells: np.ndarray, count: int, scales: int) -> np.ndarray:
@@ -47,16 +58,19 @@ def _nearest_of_many(place: np.ndarray, cells: np.ndarray, count: int, scales: i
     order = np.lexsort((candidate, np.einsum('ij,ij->i', offset, offset), near))
     near, candidate = near[order], candidate[order]
     fresh = np.append(True, (near[1:] != near[:-1]) | (candidate[1:] != candidate[:-1]))
-    return _first_of_each(near[fresh], candidate[fresh], len(cells), count)
+    return _first_of_each(np.searchsorted(near[fresh], np.arange(len(cells) + 1)), candidate[fresh], count)
 
 
-def _first_of_each(owner: np.ndarray, candidate: np.ndarray, tokens: int, count: int) -> np.ndarray:
-    start = np.searchsorted(owner, np.arange(tokens))
-    rank = np.arange(len(owner)) - start[owner]
-    kept = rank < count
-    result = np.repeat(np.arange(tokens, dtype=np.int32)[:, None], count, axis=1)
-    result[owner[kept], rank[kept]] = candidate[kept]
-    return result
+def _first_of_each(start: np.ndarray, candidate: np.ndarray, count: int) -> np.ndarray:
+    """The first ``count`` candidates of each token, whose own are ``candidate[start[i]:start[i + 1]]``."""
+    tokens = len(start) - 1
+    result = np.empty((count, tokens), np.int32)
+    own = np.arange(tokens, dtype=np.int32)
+    for rank in range(count):
+        at = start[:-1] + rank
+        there = at < start[1:]
+        result[rank] = np.where(there, candidate[np.where(there, at, 0)], own)
+    return np.ascontiguousarray(result.T)
 
 
 def _candidates(cells: np.ndarray, scales: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -72,9 +86,9 @@ def _candidates(cells: np.ndarray, scales: int) -> list[tuple[np.ndarray, np.nda
             ahead[grid.index[::-1]] = first[::-1]
             cells, first = grid.cells, ahead
         table = neighbour_table(cells)
-        rows = table if not scale else table[parent]
-        near, tap = np.nonzero(rows)
-        found.append((near, first[rows[near, tap] - 1]))
+        rows = (table if not scale else table[parent]).ravel()
+        hits = np.flatnonzero(rows)
+        found.append((hits // TAPS, first[rows[hits] - 1]))
     return found
 
 
