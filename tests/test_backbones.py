@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,13 @@ def test_spconv_is_refused_on_a_cpu_also_for_whole_networks(family: str) -> None
     refused.form = 'spconv'
     with pytest.raises(EngineError, match='spconv is refused on a CPU'):
         refused(batch_of(refused, street(50)))
+
+
+def test_folding_changes_nothing_but_rounding(network: Backbone) -> None:
+    folded = deepcopy(network)
+    folded.fold()
+    torch.testing.assert_close(predict(folded, street()).logits, predict(network, street()).logits,
+                               rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('count', [1, 2])

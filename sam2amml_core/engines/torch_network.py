@@ -52,6 +52,7 @@ class TorchEngine:
         self._network = create(bundle.spec.backbone, len(bundle.spec.classes) - 1, bundle.sensor).eval()
         state = torch.load(bundle.path / WEIGHTS_FILE, map_location='cpu', weights_only=True)
         self._network.load_state_dict(state)
+        self._network.fold()
         self._network.to(self._device)
         self._predict = torch.compile(self._network.predict, dynamic=True) if compile else self._network.predict
         suffix = f', {threads} thread{"s" if threads > 1 else ""}' if self._device.type == 'cpu' else ''

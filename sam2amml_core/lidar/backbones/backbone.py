@@ -91,8 +91,12 @@ class Backbone(nn.Module):
         """Logits [N, C] and features [N, D] from the prepared arrays alone: what is exported."""
         raise NotImplementedError
 
+    def fold(self) -> None:
+        """Fold norms into the layers beside them where that can be done, in place; for inference only."""
+
     def prepare_export(self) -> None:
-        """Change this network in place to what is exported: norms folded, standard operators only; for inference."""
+        """Change this network in place to what is exported: folded, standard operators only; for inference only."""
+        self.fold()
 
 
 def _joined(prepared: Sequence[Prepared], name: str) -> np.ndarray:

@@ -140,4 +140,5 @@ class CylinderUNet(Backbone):
         return scores.index_select(0, point), x.index_select(0, point)
 
     def prepare_export(self) -> None:
+        super().prepare_export()
         self.form = 'tables'

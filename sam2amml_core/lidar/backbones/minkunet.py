@@ -132,6 +132,9 @@ class MinkUNet(Backbone):
             x = self.decoder[step](x, maps.near[level])
         return x
 
-    def prepare_export(self) -> None:
+    def fold(self) -> None:
         fold_norms(self)
+
+    def prepare_export(self) -> None:
+        super().prepare_export()
         self.form = 'tables'

@@ -24,5 +24,5 @@ class RangeBackbone(Backbone):
         features = self.network.embed(inputs['features'], inputs['pixel'], sweeps)
         return self.network.classifier(features), features
 
-    def prepare_export(self) -> None:
+    def fold(self) -> None:
         self.network.fold_norms()

@@ -121,8 +121,7 @@ class WaffleIron(Backbone):
         point = inputs['voxel']
         return self.classifier(tokens).index_select(0, point), tokens.index_select(0, point)
 
-    def prepare_export(self) -> None:
-        """Fold norms and scales into the linear layers beside them."""
+    def fold(self) -> None:
         for mix in self.channel_mix:
             if isinstance(mix, ChannelMix) and isinstance(mix.norm, nn.BatchNorm1d):
                 scale, shift = scale_and_shift(mix.norm)
