@@ -58,7 +58,7 @@ def paste_instances(sweep: LabelledSweep, other: LabelledSweep, classes: np.ndar
     if not len(objects) or not len(floor):
         return sweep
     reach = np.hypot(floor[:, 0], floor[:, 1])
-    result = sweep
+    things: LabelledSweep | None = None
     for number in rng.choice(objects, count):
         thing = other.take(wanted & (other.instance == number))
         middle = thing.xyz[:, :2].mean(axis=0)
@@ -69,16 +69,20 @@ def paste_instances(sweep: LabelledSweep, other: LabelledSweep, classes: np.ndar
         place = floor[rng.choice(near)]
         moved = _turned(thing, float(np.arctan2(place[1], place[0]) - np.arctan2(middle[1], middle[0])))
         lift = np.array([0, 0, place[2] - moved.xyz[:, 2].min()], np.float32)
-        result = insert(result, moved.with_xyz(moved.xyz + lift))
-    return result
+        moved = moved.with_xyz(moved.xyz + lift)
+        things = moved if things is None else insert(things, moved)
+    return sweep if things is None else insert(sweep, things)
 
 
 def insert(sweep: LabelledSweep, addition: LabelledSweep) -> LabelledSweep:
     """Both together; of what lies behind one another in the same beam and direction the nearer remains."""
-    nearest = {id(part): _nearest(part) for part in (sweep, addition)}
+    old, new = _cell(sweep), _cell(addition)
+    far_old, far_new = _distance(sweep), _distance(addition)
     # neighbouring points of one sweep share cells, so compare with what the other sweep has there
-    keep_old = nearest[id(addition)][_cell(sweep)] > _distance(sweep) - 0.5
-    keep_new = nearest[id(sweep)][_cell(addition)] > _distance(addition) - 0.5
+    nearest_new = _nearest(new, far_new)
+    keep_old = nearest_new[old] > far_old - 0.5
+    met = np.isfinite(nearest_new)[old]
+    keep_new = _nearest(old[met], far_old[met])[new] > far_new - 0.5
     return sweep.take(keep_old).join(addition.take(keep_new))
 
 
@@ -93,13 +97,13 @@ def _cell(sweep: LabelledSweep) -> np.ndarray:
 
 
 def _distance(sweep: LabelledSweep) -> np.ndarray:
-    return np.linalg.norm(sweep.xyz, axis=1)
+    return np.sqrt(np.einsum('ij,ij->i', sweep.xyz, sweep.xyz))
 
 
-def _nearest(sweep: LabelledSweep) -> np.ndarray:
+def _nearest(cell: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Least range in each cell of beam and direction; infinite where there is none."""
-    cells = np.full(256 * PASTE_COLUMNS, np.inf)
-    np.minimum.at(cells, _cell(sweep), _distance(sweep))
+    cells = np.full(256 * PASTE_COLUMNS, np.inf, np.float32)
+    np.minimum.at(cells, cell, distance)
     return cells
 
 

@@ -108,13 +108,13 @@ class SegmentationTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         values = self.losses(batch)
-        loss = values['loss']
-        if not bool(torch.isfinite(loss)):
-            raise InputError(f'the loss is {float(loss.detach())} at step {self.global_step} on '
+        row = dict(zip(values, torch.stack([v.detach().float() for v in values.values()]).tolist(), strict=True))
+        if not math.isfinite(row['loss']):
+            raise InputError(f'the loss is {row["loss"]} at step {self.global_step} on '
                              f'{", ".join(batch.names)}; look at these sweeps (sam2amml dataset), or lower '
                              'optimiser.learning_rate or use loop.precision=32-true')
-        self._recent.append({name: float(value.detach()) for name, value in values.items()})
-        return loss
+        self._recent.append(row)
+        return values['loss']
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The ``loss`` that is trained on, its parts, and the share of chosen points that are right."""
@@ -192,6 +192,14 @@ class SegmentationTask(LightningModule):
         patience = self.recipe.loop.early_stop
         if patience is not None and self.since_best >= patience:
             self.trainer.should_stop = True
+
+    def gather_skipped(self) -> None:
+        """At the end: count what any process skipped."""
+        if self.trainer.world_size == 1:
+            return
+        parts: list[dict[str, int]] = [{} for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(parts, self.skipped)
+        self.skipped = {fault: sum(part.get(fault, 0) for part in parts) for part in parts for fault in part}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[STATE] = {

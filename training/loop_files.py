@@ -48,6 +48,7 @@ class RunFiles(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         task = _task(pl_module)
+        task.gather_skipped()
         if trainer.is_global_zero:  # here and not after fit: processes that were forked end with it
             write_record(self.folder, {
                 'finished': datetime.now(timezone.utc).isoformat(timespec='seconds'), 'steps_done': task.global_step,

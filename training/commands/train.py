@@ -18,12 +18,12 @@ def run(recipe_name: str, changes: tuple[str, ...], folder: Path | None, resume:
 
     recipe = find_recipe(recipe_name, changes)
     target = folder or Path('out/runs') / recipe.name
-    for name in ('lightning.pytorch', 'lightning.fabric'):
-        logging.getLogger(name).setLevel(logging.ERROR)
     import torch
 
     from training.run import Machine, train
 
+    for name in ('lightning.pytorch', 'lightning.fabric'):  # after their import, which sets other levels
+        logging.getLogger(name).setLevel(logging.ERROR)
     torch.set_num_threads(threads)
     console = Console(stderr=True)
     with warnings.catch_warnings():
