@@ -40,7 +40,7 @@ class LidarMaskSettings:
     prompts: PromptSettings = field(default_factory=PromptSettings)
     fusion: FusionSettings = field(default_factory=FusionSettings)
     tiling: bool = True
-    surface_cut: SuperpixelSettings | None = SuperpixelSettings('slic', segments=120, rows=160)
+    surface_cut: SuperpixelSettings | None = SuperpixelSettings('felzenszwalb', rows=160)
     batch: int = 16
     smallest: int = 30
 

@@ -54,7 +54,9 @@ def contenders(sam: Sam2 | None, automatic: bool = True) -> list[Contender]:
     if automatic:
         from training.masks.automatic import AutomaticMasks
 
-        found.insert(0, Contender('SAM2 automatic', AutomaticMasks(sam)))
+        loose = AutomaticMasks(sam, pred_iou_thresh=0.5, stability_score_thresh=0.6)
+        found[:0] = [Contender('SAM2 automatic', AutomaticMasks(sam)),
+                     Contender('SAM2 automatic, lower thresholds', loose)]
     return [*found, *(Contender(f'SAM2 + LiDAR, {text}', LidarMasks(sam), classes) for text, classes in (
         ('clusters', 'none'), ('predicted classes', 'predicted'), ('given classes', 'given')))]
 
