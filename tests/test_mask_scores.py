@@ -13,6 +13,7 @@ pytest.importorskip('skimage', reason='the extra [masks] is not installed')
 
 from mask_scene import TRAIN_ID, make_scene, pixel_truth
 
+from sam2amml_core.frame import PointLabels
 from sam2amml_core.geometry.projection import project
 from sam2amml_core.geometry.visibility import visible_points
 from sam2amml_core.masks.lidar_masks import LidarMasks
@@ -68,14 +69,19 @@ def test_the_comparison_tells_makers_apart() -> None:
     scenes = [small_scene()]
     told: list[int] = []
 
-    def predict(scene: Scene) -> np.ndarray:
+    def predict(scene: Scene) -> PointLabels:
         told.append(1)
-        return scene.point_class
+        wrong = scene.point_class.copy()
+        wrong[::20] = 1
+        sure = np.where(wrong == scene.point_class, 0.9, 0.3).astype(np.float32)
+        return PointLabels(wrong, sure)
 
     entries = [*contenders(None), Contender('again', LidarMasks(None), 'given')]
     results = {result.name: result for result in compare(scenes, entries, predict)}
     assert told == [1]
-    assert results['again'].counts == results['outlines, predicted classes'].counts
+    given = results['again'].confirmed()
+    assert given['labels right alone %'] < 97 and given['right after masks %'] > 99  # type: ignore[operator]
+    assert given['confirmed %'] > 80 and given['confirmed and right %'] > 99  # type: ignore[operator]
     assert results['again'].counts.recall == 1
     assert results['again'].counts.masks < results['superpixels (slic)'].counts.masks
     assert all(result.milliseconds > 0 for result in results.values())
