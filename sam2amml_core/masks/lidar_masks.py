@@ -89,7 +89,7 @@ class LidarMasks:
 
     def generate(self, view: CameraView, cloud: PointCloud | None = None, point_class: np.ndarray | None = None
                  ) -> MaskSet:
-        """Masks of what the LiDAR and the camera both see; where they see nothing together none, and a warning is logged.
+        """Masks of what the LiDAR and the camera both see; with none together, no mask and a warning.
 
         Raises InputError without a cloud, for classes of another length, or an image of another size.
         """
@@ -97,8 +97,8 @@ class LidarMasks:
         provenance = self.provenance(view, cloud, point_class)
         seen = self._see(view, self._needed(cloud), point_class)
         if not len(seen.uv):
-            logger.warning('camera %s sees no point of the sweep, so its image gets no masks; check the extrinsics, and '
-                           'that image and sweep belong together', view.camera.name)
+            logger.warning('camera %s sees no point of the sweep, so its image gets no masks; check the extrinsics, '
+                           'and that image and sweep belong together', view.camera.name)
         prompts = make_prompts(seen.uv, seen.depth, seen.proposals, view.camera, seen.reach, self.settings.prompts)
         self.prompted = len(prompts) if self.sam else 0
         best = self._candidates(view, seen, prompts)
