@@ -7,7 +7,7 @@ PACKAGING := setup.py setup.cfg pyproject.toml constraints.txt
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench faults colcon train-street64 train-street32 venv venv-dev clean
+.PHONY: help demo test lint bench faults colcon train-street64 train-street32 train-sam2 venv venv-dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,13 @@ train-street64 train-street32: train-%:
 	.venv-dev/bin/sam2amml train $* --set loop.minutes=45
 	.venv-dev/bin/sam2amml train $* --set loop.minutes=80 --resume --set augmentation.strength=0.5
 	.venv-dev/bin/sam2amml export out/models/$* --model $* --validation out/sweeps/$*/validation
+
+train-sam2: .venv-dev/.ready ## make pictures, train and export the nano SAM2 (2 hours)
+	.venv-dev/bin/sam2amml pictures --streets 60
+	.venv-dev/bin/sam2amml train-sam2 --folder out/runs/sam2_nano_128 --minutes 36 --threads 1
+	.venv-dev/bin/sam2amml train-sam2 --size 256 --images 4 --minutes 38 --rate 6e-4 --threads 1 \
+		--start-from out/runs/sam2_nano_128/last.pt
+	.venv-dev/bin/sam2amml export-sam2 out/models/sam2_nano
 
 venv: .venv/.ready ## the environment of the demo: core, ROS 2 and the synthetic world, no torch
 venv-dev: .venv-dev/.ready ## the environment for everything else

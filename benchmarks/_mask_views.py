@@ -48,7 +48,7 @@ def measure(name: str, views: int) -> tuple:
     ours = LidarMasks(sam)
     ours.generate(scenes[0].view, scenes[0].cloud)  # whatever is slow the first time
     entries = [Contender('automatic', automatic), Contender('LiDAR prompts', ours, 'predicted')]
-    results = compare(scenes, entries, lambda scene: segmenter.segment(scene.frame).class_id)
+    results = compare(scenes, entries, lambda scene: segmenter.segment(scene.frame))
     for result in results:
         print(' '.join(f'{key}: {value}' for key, value in result.row().items()))
     return tuple(results)

@@ -17,7 +17,7 @@ SHARED = ('threads', 'autostart', 'intensity_scale', 'lidar_stamp', 'sweep_perio
           'camera_offsets_ms', 'ego_motion', 'deskew', 'fixed_frame', 'overlay_rate')
 
 OWN = (
-    Parameter('generator', 'slic', 'what cuts the images: superpixels (slic, felzenszwalb), outlines of LiDAR '
+    Parameter('generator', 'felzenszwalb', 'what cuts the images: superpixels (felzenszwalb, slic), outlines of LiDAR '
               'clusters, or lidar: SAM2 prompted by them', choices=GENERATORS),
     Parameter('sam2', 'sam2_nano', 'for lidar: a shipped SAM2, or a SAM2 configuration'),
     Parameter('sam2_checkpoint', '', 'its weights, for a configuration'),

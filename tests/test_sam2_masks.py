@@ -137,7 +137,7 @@ def test_an_exported_encoder_gives_the_same_masks(sam: Sam2, tmp_path: Path) -> 
         with_encoder(sam, path)
 
 
-def test_what_cannot_be_used_is_named(sam: Sam2) -> None:
+def test_what_cannot_be_used_is_named(sam: Sam2, caplog: pytest.LogCaptureFixture) -> None:
     view, cloud, _ = make_scene()
     maker = LidarMasks(sam)
     with pytest.raises(InputError, match='need a LiDAR sweep'):
@@ -148,6 +148,7 @@ def test_what_cannot_be_used_is_named(sam: Sam2) -> None:
         maker.generate(CameraView(view.camera, view.image[:100]), cloud)
     behind = PointCloud(-np.abs(cloud.xyz), cloud.intensity)
     assert len(maker.generate(view, behind)) == 0
+    assert 'camera front sees no point of the sweep' in caplog.text
 
 
 @pytest.mark.parametrize(('case', 'words'), [

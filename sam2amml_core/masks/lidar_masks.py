@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -23,6 +24,8 @@ from sam2amml_core.masks.sam2_model import Sam2
 from sam2amml_core.masks.superpixels import SuperpixelMasks, SuperpixelSettings
 from sam2amml_core.masks.surface_cut import cut_surfaces
 
+logger = logging.getLogger(__name__)
+
 LEAST_PIECE = 400
 """Pixels of a surface's part that gets an id of its own."""
 
@@ -40,7 +43,7 @@ class LidarMaskSettings:
     prompts: PromptSettings = field(default_factory=PromptSettings)
     fusion: FusionSettings = field(default_factory=FusionSettings)
     tiling: bool = True
-    surface_cut: SuperpixelSettings | None = SuperpixelSettings('slic', segments=120, rows=160)
+    surface_cut: SuperpixelSettings | None = SuperpixelSettings('felzenszwalb', rows=160)
     batch: int = 16
     smallest: int = 30
 
@@ -86,13 +89,16 @@ class LidarMasks:
 
     def generate(self, view: CameraView, cloud: PointCloud | None = None, point_class: np.ndarray | None = None
                  ) -> MaskSet:
-        """Masks of what the LiDAR and the camera both see; no mask at all where they see nothing together.
+        """Masks of what the LiDAR and the camera both see; with none together, no mask and a warning.
 
         Raises InputError without a cloud, for classes of another length, or an image of another size.
         """
         check_view(view)
         provenance = self.provenance(view, cloud, point_class)
         seen = self._see(view, self._needed(cloud), point_class)
+        if not len(seen.uv):
+            logger.warning('camera %s sees no point of the sweep, so its image gets no masks; check the extrinsics, '
+                           'and that image and sweep belong together', view.camera.name)
         prompts = make_prompts(seen.uv, seen.depth, seen.proposals, view.camera, seen.reach, self.settings.prompts)
         self.prompted = len(prompts) if self.sam else 0
         best = self._candidates(view, seen, prompts)

@@ -6,7 +6,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -14,7 +13,7 @@ from rich.table import Table
 from sam2amml_core.errors import EngineError
 from sam2amml_core.segmenter import Segmenter
 from training.masks.comparison import Result, ablations, compare, contenders
-from training.masks.scenes import Scene, draw_scenes
+from training.masks.scenes import draw_scenes
 
 MODELS = {'kitti': 'street64', 'nuscenes': 'street32'}
 
@@ -49,7 +48,7 @@ def run(rig: str, worlds: int, split: str, model: str, checkpoint: Path | None, 
         for scene in draw_scenes(rig, worlds, split):
             scenes.append(scene)
             progress.advance(task)
-        results = compare(scenes, entries, lambda scene: _predict(segmenter, scene), lambda: progress.advance(task))
+        results = compare(scenes, entries, lambda scene: segmenter.segment(scene.frame), lambda: progress.advance(task))
     rows = [result.row() for result in results]
     table = Table(title=f'{worlds} {split} views of {rig}')
     for name in rows[0]:
@@ -60,7 +59,8 @@ def run(rig: str, worlds: int, split: str, model: str, checkpoint: Path | None, 
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(rows, indent=1) + '\n')
-        output.with_suffix('.md').write_text(markdown(rows))
+        confirmed = markdown([result.confirmed() for result in results if 'given' not in result.name])
+        output.with_suffix('.md').write_text(f'{markdown(rows)}\n{confirmed}')
     return results
 
 
@@ -70,5 +70,3 @@ def markdown(rows: list[dict[str, float | str]]) -> str:
     return head + ''.join('| ' + ' | '.join(str(value) for value in row.values()) + ' |\n' for row in rows)
 
 
-def _predict(segmenter: Segmenter, scene: Scene) -> np.ndarray:
-    return segmenter.segment(scene.frame).class_id

@@ -8,6 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
+from sam2amml_core.frame import PointLabels
 from sam2amml_core.masks.generator import MaskGenerator
 from sam2amml_core.masks.lidar_masks import LidarMasks, LidarMaskSettings
 from sam2amml_core.masks.sam2_model import Sam2
@@ -42,6 +43,14 @@ class Result:
                 'masks': round(counts.masks, 1), 'prompts': round(self.prompts, 1),
                 'ms': round(self.milliseconds, 1), 'objects': counts.objects}
 
+    def confirmed(self) -> dict[str, float | str]:
+        """What the masks make of a LiDAR network's labels; shares of points in percent."""
+        counts, points = self.counts, max(1, self.counts.points)
+        return {'masks from': self.name, 'labels right alone %': round(100 * counts.right_before / points, 2),
+                'right after masks %': round(100 * counts.right_after / points, 2),
+                'confirmed %': round(100 * counts.confirmed / points, 1),
+                'confirmed and right %': round(100 * counts.confirmed_right / max(1, counts.confirmed), 1)}
+
 
 def contenders(sam: Sam2 | None, automatic: bool = True) -> list[Contender]:
     """Ours by each source of proposals, and the alternatives."""
@@ -54,7 +63,9 @@ def contenders(sam: Sam2 | None, automatic: bool = True) -> list[Contender]:
     if automatic:
         from training.masks.automatic import AutomaticMasks
 
-        found.insert(0, Contender('SAM2 automatic', AutomaticMasks(sam)))
+        loose = AutomaticMasks(sam, pred_iou_thresh=0.5, stability_score_thresh=0.6)
+        found[:0] = [Contender('SAM2 automatic', AutomaticMasks(sam)),
+                     Contender('SAM2 automatic, lower thresholds', loose)]
     return [*found, *(Contender(f'SAM2 + LiDAR, {text}', LidarMasks(sam), classes) for text, classes in (
         ('clusters', 'none'), ('predicted classes', 'predicted'), ('given classes', 'given')))]
 
@@ -87,22 +98,21 @@ def ablations(sam: Sam2, classes: str = 'predicted') -> list[Contender]:
 
 
 def compare(scenes: Sequence[Scene], entries: Sequence[Contender],
-            predict: Callable[[Scene], np.ndarray], on_done: Callable[[], None] = lambda: None) -> list[Result]:
+            predict: Callable[[Scene], PointLabels], on_done: Callable[[], None] = lambda: None) -> list[Result]:
     """Run all on all scenes, one after the other on each, so that a busy machine is busy for all of them.
 
-    predict  classes uint8 [N] of a scene's points by a LiDAR network; its time is not counted
+    predict  labels of a scene's points by a LiDAR network; its time is not counted
     """
     sums = [MaskCounts() for _ in entries]
     prompts, spent = np.zeros(len(entries)), np.zeros(len(entries))
     for scene in scenes:
-        told = {'none': None, 'given': scene.point_class}
-        if any(entry.classes == 'predicted' for entry in entries):
-            told['predicted'] = predict(scene)
+        labels = predict(scene)
+        told = {'none': None, 'given': scene.point_class, 'predicted': labels.class_id}
         for row, entry in enumerate(entries):
             start = perf_counter()
             masks = entry.maker.generate(scene.view, scene.cloud, told[entry.classes])
             spent[row] += perf_counter() - start
-            sums[row] += count(scene, masks)
+            sums[row] += count(scene, masks, labels)
             prompts[row] += getattr(entry.maker, 'prompted', 0)
             on_done()
     number = max(1, len(scenes))
