@@ -92,7 +92,7 @@ def test_real_sweeps_over_the_wire_get_the_labels_they_get_offline(bundle: Path,
           node_process('recorder_node', recorder_args, domain, tmp_path / 'recorder.log') as recorder):
         node.wait_for('ready')
         # slowly, since the tests share the machine: this one is about what arrives, not how fast
-        player = start_player(tmp_path / 'bag', domain, tmp_path, '-p', 'rate:=0.3',
+        player = start_player(tmp_path / 'bag', domain, tmp_path, '-p', 'rate:=0.12',
                               '-p', f'wait_for:=["/lidar/points", "/image_2/image", "{LABELLED}"]')
         assert player.process.wait(60) == 0, player.log
         wait_until(lambda: len(lines(tmp_path / 'arrived')) == 12, '12 labelled sweeps')
