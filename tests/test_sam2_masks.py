@@ -128,6 +128,7 @@ def test_an_exported_encoder_gives_the_same_masks(sam: Sam2, tmp_path: Path) -> 
     for a, b in zip(decode(sam, view.image, prompts(), (2, 3)), decode(faster, view.image, prompts(), (2, 3)),
                     strict=True):
         assert np.abs(a.logits - b.logits).max() < 1e-3
+        assert torch.is_grad_enabled()  # also in the middle of decoding
     with pytest.raises(InputError, match='made from weights'):
         with_encoder(replace(sam, checkpoint='0' * 64), path)
     with pytest.raises(InputError, match='export-encoder'):

@@ -81,32 +81,38 @@ def decode(sam: Sam2, image: np.ndarray, prompts: Sequence[Prompt], reach: tuple
     reach        half the distance of neighbouring LiDAR points, pixels
     boxes, areas whether these parts of the prompts are used
     """
-    import torch
-
     height, width = image.shape[:2]
     rects = tiles(width, height, tiling)
     chosen = place(prompts, rects, width, height)
+    for number, rect in enumerate(rects):
+        rows = np.flatnonzero(chosen == number)
+        if not len(rows):
+            continue
+        with sam.inference():
+            features = _encode(sam, image, rect)
+        for start in range(0, len(rows), batch):
+            some = rows[start:start + batch]
+            with sam.inference():
+                logits, iou = _predict(sam, features, [prompts[row] for row in some], rect, reach, boxes, areas)
+            yield Decoded(rect, tuple(int(row) for row in some), logits, iou)
+
+
+def _predict(sam: Sam2, features: tuple, prompts: Sequence[Prompt], rect: tuple[int, int, int, int],
+             reach: tuple[float, float], boxes: bool, areas: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and predicted IoU, as ``Decoded`` has them, of prompts in one tile."""
+    import torch
+
     network, size = sam.network, sam.image_size
-    amp = sam.device.startswith('cuda')
-    with torch.inference_mode(), torch.autocast(sam.device.split(':')[0], torch.bfloat16, enabled=amp):
-        for number, rect in enumerate(rects):
-            rows = np.flatnonzero(chosen == number)
-            if not len(rows):
-                continue
-            top, fine = _encode(sam, image, rect)
-            for start in range(0, len(rows), batch):
-                some = rows[start:start + batch]
-                points, labels = _points([prompts[row] for row in some], rect, size, boxes)
-                area = None
-                if areas:
-                    area = torch.from_numpy(np.stack([_area(prompts[row], rect, size, reach) for row in some])[:, None])
-                    area = area.to(sam.device)
-                sparse, dense = network.sam_prompt_encoder(
-                    (torch.from_numpy(points).to(sam.device), torch.from_numpy(labels).to(sam.device)), None, area)
-                logits, iou, _, _ = network.sam_mask_decoder.predict_masks(
-                    top, network.sam_prompt_encoder.get_dense_pe(), sparse, dense, True, fine)
-                yield Decoded(rect, tuple(int(row) for row in some), logits.float().cpu().numpy(),
-                              iou.float().cpu().numpy())
+    top, fine = features
+    points, labels = (torch.from_numpy(array).to(sam.device) for array in _points(prompts, rect, size, boxes))
+    area = None
+    if areas:
+        area = torch.from_numpy(np.stack([_area(prompt, rect, size, reach) for prompt in prompts])[:, None])
+        area = area.to(sam.device)
+    sparse, dense = network.sam_prompt_encoder((points, labels), None, area)
+    logits, iou, _, _ = network.sam_mask_decoder.predict_masks(
+        top, network.sam_prompt_encoder.get_dense_pe(), sparse, dense, True, fine)
+    return logits.float().cpu().numpy(), iou.float().cpu().numpy()
 
 
 def _encode(sam: Sam2, image: np.ndarray, rect: tuple[int, int, int, int]) -> tuple:

@@ -6,7 +6,8 @@ are those of the package (2.0 and 2.1) or your own, by path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,15 @@ class Sam2:
     checkpoint: str
     device: str
     encoder: Engine | None = None
+
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        """No gradients, and half precision on a GPU. Never yield inside it: the caller would compute like this, too."""
+        import torch
+
+        device = self.device.split(':')[0]
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=device == 'cuda'):
+            yield
 
 
 def build(config: Mapping[str, Any], video: bool = False) -> torch.nn.Module:

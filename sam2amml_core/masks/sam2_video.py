@@ -7,8 +7,6 @@ claim go to the highest logit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -50,7 +48,7 @@ class VideoMasks:
         self._outputs = {'cond_frame_outputs': {}, 'non_cond_frame_outputs': {}}
         self._frame = 0
         size = self.sam.image_size
-        with self._inference():
+        with self.sam.inference():
             given = torch.stack([F.interpolate(
                 torch.from_numpy(masks.id_map == number)[None, None].float(), (size, size), mode='bilinear',
                 align_corners=False, antialias=True)[0] for number in range(1, len(masks) + 1)])
@@ -69,7 +67,7 @@ class VideoMasks:
                              f'{self._shape[1]} x {self._shape[0]}; start again')
         self._frame += 1
         first = self._outputs['cond_frame_outputs'][0]
-        with self._inference():
+        with self.sam.inference():
             logits = self._step(image, len(first['obj_ptr']), None)[:, 0].float().cpu().numpy()
         self._forget()
         rect = (0, 0, self._shape[1], self._shape[0])
@@ -107,14 +105,6 @@ class VideoMasks:
         outputs = self._outputs['non_cond_frame_outputs']
         for frame in [frame for frame in outputs if frame <= self._frame - reach]:
             del outputs[frame]
-
-    @contextmanager
-    def _inference(self) -> Iterator[None]:
-        import torch
-
-        amp = self.sam.device.startswith('cuda')
-        with torch.inference_mode(), torch.autocast(self.sam.device.split(':')[0], torch.bfloat16, enabled=amp):
-            yield
 
 
 def carry_identity(before: np.ndarray, after: np.ndarray, least_iou: float = 0.3) -> np.ndarray:
