@@ -9,10 +9,13 @@ from small_backbones import PLAIN, SENSOR, street
 
 from sam2amml_core.bundle import WEIGHTS_FILE, ModelBundle, Provenance, load_bundle
 from sam2amml_core.engines import create_engine
+from sam2amml_core.engines.torch_network import TorchEngine
 from sam2amml_core.errors import BundleError, EngineError
 from sam2amml_core.frame import Frame
 from sam2amml_core.labels import SEMANTIC_KITTI
 from sam2amml_core.lidar.backbones.catalogue import create
+from sam2amml_core.lidar.input_spec import VoxelInput
+from sam2amml_core.lidar.preparation import prepare
 from sam2amml_core.segmenter import Segmenter
 from training.export import export_bundle
 
@@ -34,6 +37,22 @@ def test_torch_labels_like_the_graph(bundle: ModelBundle) -> None:
     assert found.class_id.dtype == np.uint8
     assert (found.class_id == expected.class_id).mean() > 0.999
     np.testing.assert_allclose(found.probability, expected.probability, atol=1e-5)
+
+
+def test_a_compiled_network_takes_any_number_of_points(bundle: ModelBundle) -> None:
+    """Traced for real; 'aot_eager' leaves out the C++ compiler, which takes a minute."""
+    plain, compiled = TorchEngine(bundle, 1), TorchEngine(bundle, 1, 'cpu', 'aot_eager')
+    assert compiled.name.endswith('compiled')
+    for count in (300, 500):
+        inputs = prepare(bundle.input, street(count), bundle.sensor, bundle.normalisation).inputs
+        (found,), (expected,) = (engine.run(inputs, ('scores',)) for engine in (compiled, plain))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_compiling_a_sparse_network_is_refused(bundle: ModelBundle) -> None:
+    spec = bundle.spec.model_copy(update={'input': VoxelInput()})
+    with pytest.raises(EngineError, match='longer to compile than it saves'):
+        TorchEngine(ModelBundle(bundle.path, spec, bundle.schema), compile='inductor')
 
 
 def test_wrong_arrays_are_refused_by_name(bundle: ModelBundle) -> None:

@@ -20,6 +20,8 @@ from sam2amml_core.segmenter import Segmenter
 from training.export import export_bundle
 from training.verification import BundleCheck, check_bundle
 
+REAL = Path(__file__).parents[2] / 'shared' / 'data' / 'semantic_kitti_00_000000' / '000000.bin'
+
 
 @pytest.fixture(scope='module', params=[family for family in FAMILIES if family != 'minkunet'])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Backbone, ModelBundle]:
@@ -40,6 +42,19 @@ def test_the_graph_gives_the_scores_of_torch_for_any_number_of_points(exported: 
     assert found.max_logit_difference < 1e-5
     assert found.label_agreement == 1
     assert found.points == 21_053
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason='needs ../shared/data/semantic_kitti_00_000000')
+def test_the_graph_gives_the_scores_of_torch_on_a_real_sweep(exported: tuple[Backbone, ModelBundle]) -> None:
+    network, bundle = exported
+    points = np.fromfile(REAL, np.float32).reshape(-1, 4)
+    cloud = PointCloud(np.ascontiguousarray(points[:, :3]), np.ascontiguousarray(points[:, 3]))
+    found = check_bundle(network, bundle, [cloud])
+    assert found.points > 100_000
+    assert found.max_logit_difference < 1e-4
+    assert found.label_agreement > 0.9999
+    assert found.half_label_agreement is not None
+    assert found.half_label_agreement > 0.98
 
 
 def test_labels_at_half_precision_are_reported_class_by_class(exported: tuple[Backbone, ModelBundle]) -> None:

@@ -13,7 +13,7 @@ from sam2amml_core.errors import EngineError
 
 logger = logging.getLogger(__name__)
 
-ENGINES = ('auto', 'cpu', 'cuda', 'tensorrt', 'tensorrt-single', 'tensorrt-provider', 'torch')
+ENGINES = ('auto', 'cpu', 'cuda', 'tensorrt', 'tensorrt-single', 'tensorrt-provider', 'torch', 'torch-compiled')
 """
 auto               the best that works here at once; see ``create_engine``
 cpu, cuda          ONNX Runtime's providers
@@ -21,6 +21,7 @@ tensorrt           native TensorRT >= 10 at half precision, built on first use, 
 tensorrt-single    the same at single precision
 tensorrt-provider  TensorRT inside ONNX Runtime
 torch              the network itself, if the bundle carries its weights
+torch-compiled     the same, compiled by torch: a minute or more at first; not for sparse networks
 """
 
 
@@ -56,10 +57,10 @@ def create_engine(bundle: ModelBundle, engine: str = 'auto', threads: int = 2) -
         from sam2amml_core.engines.tensorrt import TensorRtEngine
 
         return TensorRtEngine(bundle, 'single' if engine.endswith('single') else 'half')
-    if engine == 'torch':
+    if engine.startswith('torch'):
         from sam2amml_core.engines.torch_network import TorchEngine
 
-        return TorchEngine(bundle, threads)
+        return TorchEngine(bundle, threads, compile='inductor' if engine == 'torch-compiled' else '')
     if engine == 'auto':
         return _best(bundle, threads)
     return OnnxRuntimeEngine(bundle, 'tensorrt' if engine == 'tensorrt-provider' else engine, threads)

@@ -9,6 +9,7 @@ import numpy as np
 
 from sam2amml_core.bundle import WEIGHTS_FILE, ModelBundle, sha256_of
 from sam2amml_core.errors import EngineError
+from sam2amml_core.lidar.input_spec import RangeInput, TokenInput
 
 logger = logging.getLogger(__name__)
 
@@ -28,17 +29,21 @@ class TorchEngine:
     """A bundle's weights in the catalogue's network.
 
     device   'cuda', 'cpu', or '' for CUDA where it works
-    compile  let torch compile the network: slow at first, and again whenever shapes surprise it
+    compile  name of a torch compiler ('inductor'), or '' for none; the first sweep then takes a minute or more. Not for
+             sparse networks, whose lists of pairs it would compile tap by tap
     Raises ``EngineError`` if torch, the weights or the device are missing.
     """
 
-    def __init__(self, bundle: ModelBundle, threads: int = 2, device: str = '', compile: bool = False) -> None:
+    def __init__(self, bundle: ModelBundle, threads: int = 2, device: str = '', compile: str = '') -> None:
         reason = missing_for_torch(bundle)
         if reason:
             raise EngineError(f'engine "torch" is not available: {reason}; export with --weights and install the extra '
                               '[train], or use engine "cpu"')
         if sha256_of(bundle.path / WEIGHTS_FILE) != bundle.spec.weights_sha256:
             raise EngineError(f'{bundle.path / WEIGHTS_FILE} is damaged or of another bundle; export the model again')
+        if compile and not isinstance(bundle.input, RangeInput | TokenInput):
+            raise EngineError(f'{bundle.name} is a sparse network, which takes longer to compile than it saves; '
+                              'use engine "torch"')
         import torch
 
         from sam2amml_core.lidar.backbones.catalogue import create
@@ -54,7 +59,8 @@ class TorchEngine:
         self._network.load_state_dict(state)
         self._network.fold()
         self._network.to(self._device)
-        self._predict = torch.compile(self._network.predict, dynamic=True) if compile else self._network.predict
+        self._predict = torch.compile(
+            self._network.predict, dynamic=True, backend=compile) if compile else self._network.predict
         suffix = f', {threads} thread{"s" if threads > 1 else ""}' if self._device.type == 'cpu' else ''
         self._name = f'torch {torch.__version__} on {self._device.type}{suffix}{", compiled" if compile else ""}'
         logger.info('%s runs in %s', bundle.name, self._name)
