@@ -64,9 +64,12 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, S
 def test_a_killed_run_goes_on_to_the_same_bits(data: Path, whole: tuple[Path, SegmentationTask], tmp_path: Path
                                                ) -> None:
     with pytest.raises(RuntimeError, match='killed'):
-        train(tiny_recipe(data), tmp_path / 'run', CPU, callbacks=(Kill(3),))
+        train(tiny_recipe(data), tmp_path / 'run', CPU, command='first', callbacks=(Kill(3),))
     assert [row['step'] for row in log(tmp_path / 'run')] == ['1', '2']
-    resumed = train(tiny_recipe(data), tmp_path / 'run', CPU, resume=True)
+    resumed = train(tiny_recipe(data), tmp_path / 'run', CPU, resume=True, command='again')
+    record = read_record(tmp_path / 'run')
+    assert record['command'] == 'first' and [again['command'] for again in record['continued']] == ['again']
+    assert open_checkpoint(tmp_path / 'run', 19).command == 'first; resumed: again'
     assert log(tmp_path / 'run') == log(whole[0])
     for mine, theirs in ((resumed.network, whole[1].network), (resumed.final_network, whole[1].final_network)):
         for name, value in theirs.state_dict().items():

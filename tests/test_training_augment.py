@@ -38,7 +38,7 @@ OPERATIONS = {
     'paste': lambda a, b, rng: paste_objects(a, b, OBJECTS, 3, rng),
     'instances': lambda a, b, rng: paste_instances(a, b, OBJECTS, GROUND, 4, rng, least=3),
     'laser or polar': lambda a, b, rng: laser_or_polar_mix(a, b, OBJECTS, rng),
-    'house': lambda a, b, rng: augment_house(a, b, b, House(pasted=tuple(OBJECTS), ground=tuple(GROUND)), rng),
+    'house': lambda a, b, rng: augment_house(a, lambda: b, House(pasted=tuple(OBJECTS), ground=tuple(GROUND)), rng),
     'move': lambda a, b, rng: move(a, House(), rng),
     'move sensor': lambda a, b, rng: move_sensor(a, rng), 'drop': lambda a, b, rng: drop_points(a, rng),
     'rough': lambda a, b, rng: vary_roughness(a, rng), 'intensity': lambda a, b, rng: vary_intensity(a, rng),

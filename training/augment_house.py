@@ -6,6 +6,7 @@ NeurIPS 2022) with a second sweep, half and half; single objects of rare classes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,14 +40,17 @@ class House:
     objects: int = 8
 
 
-def augment_house(sweep: LabelledSweep, partner: LabelledSweep, donor: LabelledSweep, house: House,
+def augment_house(sweep: LabelledSweep, another: Callable[[], LabelledSweep], house: House,
                   rng: np.random.Generator) -> LabelledSweep:
-    """One random variant: objects pasted from ``donor``, ``partner`` mixed in, then all of it moved."""
+    """One random variant: objects pasted from ``another`` sweep, one more mixed in, then all of it moved.
+
+    ``another`` gives a random sweep; it is called only for those that are used.
+    """
     if house.pasted and rng.random() < house.pasting:
-        sweep = paste_instances(sweep, donor, np.array(house.pasted), np.array(house.ground),
+        sweep = paste_instances(sweep, another(), np.array(house.pasted), np.array(house.ground),
                                 int(rng.integers(1, house.objects + 1)), rng)
     if rng.random() < house.mixing:
-        sweep = laser_or_polar_mix(sweep, partner, np.array(house.pasted, np.uint8), rng)
+        sweep = laser_or_polar_mix(sweep, another(), np.array(house.pasted, np.uint8), rng)
     return move(sweep, house, rng)
 
 

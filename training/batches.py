@@ -154,7 +154,7 @@ class TrainingSamples(Dataset[Sample]):
     def _augmented(self, index: int, rng: np.random.Generator) -> LabelledSweep:
         settings = self.recipe.augmentation
         if self._house is not None:
-            return augment_house(self._read(index), self._any(rng), self._any(rng), self._house, rng)
+            return augment_house(self._read(index), lambda: self._any(rng), self._house, rng)
         if isinstance(settings, StreetSettings):
             partner = self._street(None, settings, rng) if rng.random() < 0.7 else None
             sweep = self._street(index, settings, rng)

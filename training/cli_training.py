@@ -84,11 +84,12 @@ def results(
         'JSON of sam2amml evaluate MODEL --output; may be repeated.'))] = None,
     split: Annotated[str, typer.Option(help='Split whose scores are taken.')] = 'test',
     output: Annotated[Path, typer.Option(help='The page; .json is written beside it.')] = Path('docs/results.md'),
+    note: Annotated[str, typer.Option(help='A sentence for the top of the page.')] = '',
 ) -> None:
     """Write the page of results: per experiment mean and spread over seeds, hardware, wall time, commands."""
     from training.commands.results import run
 
-    run(runs, models or [], split, output)
+    run(runs, models or [], split, output, note)
 
 
 def throughput(

@@ -214,6 +214,7 @@ class SegmentationTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         mine = checkpoint[STATE]
+        self.command = f'{mine["command"]}; resumed: {self.command}'
         self.minutes, self.batches_done = float(mine['minutes']), int(mine['batches_done'])
         self.best, self.since_best = float(mine['best']), int(mine['since_best'])
         self.skipped, self.validations = dict(mine['skipped']), list(mine['validations'])

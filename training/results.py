@@ -67,6 +67,7 @@ def _row(key: tuple[str, str, float, str], runs: list[Row]) -> Row:
         'experiment': key[0], 'backbone': key[1], 'label_fraction': key[2], 'variant': key[3], 'seeds': seeds,
         **_means(scores), 'test_data': scores[0]['data'], 'split': scores[0]['split'],
         'test_time_augmentation': scores[0]['test_time_augmentation'], 'parameters': runs[0]['parameters'],
+        'scans': runs[0]['scans'],
         'runs': [{'seed': run['seed'], 'miou': run['scores']['miou'], 'minutes': run['minutes'],
                   'steps': run['steps_done'], 'processes': run['processes'], 'threads': run['threads'],
                   'hardware': run['hardware'], 'commit': run['commit'], 'command': run['command'],
@@ -77,6 +78,7 @@ def _means(scores: Sequence[Row]) -> Row:
     values = [score['miou'] for score in scores]
     names = dict.fromkeys(name for score in scores for name in score['per_class'])
     return {
+        'sweeps': scores[0]['sweeps'],
         'miou_mean': round(mean(values), 2), 'miou_std': round(stdev(values), 2) if len(values) > 1 else None,
         **{name: _mean([score[name] for score in scores]) for name in ('miou_in_frustum', 'miou_out_of_frustum')},
         'miou_by_distance': {name: _mean([score['miou_by_distance'][name] for score in scores])
@@ -89,14 +91,15 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return round(mean(known), 2) if known else None
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The page: a table of experiments, IoU by class, and the commands that give the numbers."""
+def markdown(rows: Sequence[Row], note: str = '') -> str:
+    """The page: a ``note`` of the author's, a table of experiments, IoU by class, and the commands behind the numbers.
+    """
     lines = ['# Results', '',
              'Written by `sam2amml results`; the same numbers are in [results.json](results.json). mIoU in percent, '
              'mean and standard', 'deviation over seeds, scored as the benchmark of the data does, last checkpoint, '
-             'no test-time augmentation unless it says so.', '',
-             '| experiment | backbone | labels | variant | seeds | mIoU | in view | out of view | minutes | hardware |',
-             '|---|---|---|---|---|---|---|---|---|---|']
+             'no test-time augmentation unless it says so.', '', *([note, ''] if note else []),
+             '| experiment | backbone | labels | variant | trained on | seeds | tested on | mIoU | in view '
+             '| out of view | minutes | hardware |', '|---|---|---|---|---|---|---|---|---|---|---|---|']
     for row in rows:
         spread = '' if row['miou_std'] is None else f' ± {row["miou_std"]:.2f}'
         runs = row['runs']
@@ -104,7 +107,8 @@ def markdown(rows: Sequence[Row]) -> str:
         tta = f' ({row["test_time_augmentation"]})' if row.get('test_time_augmentation') else ''
         lines.append(
             f'| {row["experiment"]} | {row["backbone"]} | {100 * row["label_fraction"]:g} % | {row["variant"]}{tta} | '
-            f'{", ".join(map(str, row["seeds"])) or "-"} | {row["miou_mean"]:.2f}{spread} | '
+            f'{_trained_on(row)} | {", ".join(map(str, row["seeds"])) or "-"} | '
+            f'{row["sweeps"]} sweeps of {row["test_data"]} {row["split"]} | {row["miou_mean"]:.2f}{spread} | '
             f'{_cell(row["miou_in_frustum"])} | {_cell(row["miou_out_of_frustum"])} | '
             f'{f"{mean(minutes):.1f}" if minutes else "-"} | {runs[0].get("hardware", "-")} |')
     lines += ['', '## By distance and class', '', _wide(rows), '', '## Command -> number', '']
@@ -115,6 +119,12 @@ def markdown(rows: Sequence[Row]) -> str:
                          f'`{run["commit"]}`')
             lines += [f'  - `{run[name]}`' for name in ('command', 'evaluate') if run.get(name)]
     return '\n'.join(lines) + '\n'
+
+
+def _trained_on(row: Row) -> str:
+    if 'scans' not in row:
+        return 'see bundle.yaml'
+    return f'{row["scans"]} sweeps, {" / ".join(map(str, sorted({run["steps"] for run in row["runs"]})))} steps'
 
 
 def _wide(rows: Sequence[Row]) -> str:

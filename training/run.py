@@ -26,7 +26,7 @@ from training.loop import STATE, SegmentationTask, ValidationSamples
 from training.loop_files import LAST, RunFiles
 from training.recipe import Recipe
 from training.recipe_files import recipe_yaml
-from training.run_record import hardware, versions, write_record
+from training.run_record import hardware, read_record, versions, write_record
 from training.sync_norm import synchronise_norms
 
 
@@ -98,7 +98,12 @@ def train(recipe: Recipe, folder: Path, machine: Machine | None = None, resume: 
         (folder / 'recipe.yaml').write_text(recipe_yaml(recipe), encoding='utf-8')
         (folder / 'scans.txt').write_text('\n'.join(scan.name for scan in task.samples.data.scans) + '\n',
                                           encoding='utf-8')
-        write_record(folder, _start(recipe, task, trainer, command))
+        start = _start(recipe, task, trainer, command)
+        if resume:  # what the run began as stays, what it went on as is added
+            before = read_record(folder)
+            again = {key: start[key] for key in ('command', 'commit', 'started', 'hardware')}
+            start = {'continued': [*before.get('continued', []), again], 'recipe': start['recipe']}
+        write_record(folder, start)
     trainer.fit(task, ckpt_path=str(last) if resume else None, weights_only=True)
     return task
 
@@ -128,7 +133,7 @@ def _trainer(recipe: Recipe, folder: Path, machine: Machine, callbacks: tuple[Ca
         precision=recipe.loop.precision, max_epochs=-1, max_steps=-1, logger=logger,
         accumulate_grad_batches=recipe.loop.accumulate, gradient_clip_val=recipe.optimiser.clip,
         reload_dataloaders_every_n_epochs=1, use_distributed_sampler=False, enable_checkpointing=False,
-        num_sanity_val_steps=0, log_every_n_steps=1, enable_progress_bar=machine.progress,
+        num_sanity_val_steps=0, log_every_n_steps=recipe.loop.log_every, enable_progress_bar=machine.progress,
         enable_model_summary=False, callbacks=[RunFiles(folder), *callbacks])
 
 

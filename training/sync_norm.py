@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """Sum of a tensor over all processes; every process's loss depends on it, so gradients are summed as well."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
 
 
 class _Synchronised:
@@ -19,10 +36,10 @@ class _Synchronised:
         axes = [axis for axis in range(x.dim()) if axis != 1]
         shape = [1, -1, *[1] * (x.dim() - 2)]
         count = torch.full((1,), values.numel() / values.shape[1], device=x.device)
-        total = all_reduce(torch.cat((values.sum(axes), count)))
+        total = _SumOverProcesses.apply(torch.cat((values.sum(axes), count)))
         mean = total[:-1] / total[-1]
         centred = values - mean.view(shape)
-        variance = all_reduce(centred.square().sum(axes)) / total[-1]
+        variance = _SumOverProcesses.apply(centred.square().sum(axes)) / total[-1]
         if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
             with torch.no_grad():
                 norm.num_batches_tracked.add_(1)

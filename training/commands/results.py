@@ -11,7 +11,7 @@ from sam2amml_core.errors import InputError
 from training.results import collect, markdown, model_row
 
 
-def run(runs: Path | None, models: list[Path], split: str, output: Path) -> Path:
+def run(runs: Path | None, models: list[Path], split: str, output: Path, note: str = '') -> Path:
     """Write ``output`` (a .md) and the same as .json beside it; return ``output``.
 
     ``models`` are JSON files of ``sam2amml evaluate MODEL --output``. Raises InputError when there is nothing to write.
@@ -20,7 +20,7 @@ def run(runs: Path | None, models: list[Path], split: str, output: Path) -> Path
     if not rows:
         raise InputError('neither runs nor models were given')
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(markdown(rows), encoding='utf-8')
+    output.write_text(markdown(rows, note), encoding='utf-8')
     output.with_suffix('.json').write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
     console = Console(stderr=True)
     for row in rows:
