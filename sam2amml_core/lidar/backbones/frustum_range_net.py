@@ -22,7 +22,10 @@ from torch.nn import functional as F
 from sam2amml_core.lidar.backbones.norms import scale_and_shift
 
 SCATTER_WIDTH = 8
-"""Channels scattered at once: ONNX Runtime on CPU is 5 to 6 times slower per scatter with twice as many."""
+"""Channels scattered at once: on a CPU, ONNX Runtime takes longer per channel the more there are."""
+
+WIDE = 64
+"""Values of more channels are scattered so many at once: there, hundreds of small scatters would cost more."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def scatter(values: Tensor, index: Tensor, cells: int, reduce: str, empty_value:
     ``amax`` starts from there too, so it expects values that are not below.
     """
     parts = []
-    for part in values.split(SCATTER_WIDTH, dim=1):
+    for part in values.split(SCATTER_WIDTH if values.shape[1] <= WIDE else WIDE, dim=1):
         empty = torch.full((cells, part.shape[1]), empty_value, dtype=part.dtype, device=part.device)
         parts.append(empty.scatter_reduce(0, index[:, None].expand_as(part), part, reduce, include_self=True))
     return torch.cat(parts, 1)
