@@ -253,6 +253,11 @@ def test_minutes_end_a_run_too(data: Path, tmp_path: Path) -> None:
                              'data.validation=null'), tmp_path, CPU)
     assert 0 < task.global_step < 100000 and (tmp_path / 'last.ckpt').is_file()
     assert task.history[-1]['learning_rate'] < 0.2 * max(row['learning_rate'] for row in task.history)
+    again = train(tiny_recipe(data, 'loop.steps=100000', 'loop.minutes=0.04', 'loop.validate_every=100000',
+                              'data.validation=null'), tmp_path, CPU, resume=True)
+    steps = [int(row['step']) for row in log(tmp_path)]
+    assert steps == list(range(1, again.global_step + 1)) and again.global_step > task.global_step
+    assert again.batches_done == again.global_step and again.minutes >= 0.04
 
 
 def test_background_workers_prepare_the_same_batches(data: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ import torch
 import yaml
 from tiny_runs import tiny_data, tiny_recipe, tiny_sweep
 from typer.testing import CliRunner
+
+if TYPE_CHECKING:
+    from world_data import Written
 
 from sam2amml_core.bundle import load_bundle
 from sam2amml_core.errors import InputError
@@ -185,3 +189,18 @@ def test_classes_of_ones_own_go_into_the_bundle_and_come_back(trained: tuple[Pat
     assert bundle.schema.train_to_raw.tolist() == [0, 40, 10] and bundle.schema.colors[2].tolist() == [4, 5, 6]
     result = evaluate(str(bundle.path), EvaluateOptions(data=own, split='val'), 'auto', 1, None, None)
     assert result['schema'] == 'yard' and set(result['per_class']) <= {'ground', 'thing'}
+
+
+def test_nuscenes_goes_through_training_scoring_and_submission(nuscenes_data: Written, tmp_path: Path) -> None:
+    recipe = tiny_recipe(nuscenes_data[0], 'data.layout=nuscenes', 'loop.steps=2', 'loop.validate_every=2',
+                         'loop.batch=1', 'augmentation.pasted=[car, pedestrian]',
+                         'augmentation.ground=[driveable_surface]')
+    task = train_run(recipe, tmp_path / 'run', Machine('cpu', progress=False))
+    assert task.validations[0]['miou'] >= 0 and task.schema is NUSCENES
+    result = evaluate(str(tmp_path / 'run'), EvaluateOptions(split='val'), 'auto', 1, None, None)
+    assert result['schema'] == 'nuscenes' and result['sweeps'] == 4 and result['fwiou'] is not None
+    assert result['miou_in_frustum'] is not None and result['miou_out_of_frustum'] is not None
+    output = tmp_path / 'submission'
+    written = predict(str(tmp_path / 'run'), nuscenes_data[0], 'val', 'auto', output, 'auto', 1, False, ('use_lidar',))
+    assert written == 4
+    assert len(list((output / 'lidarseg' / 'val').glob('*_lidarseg.bin'))) == 4

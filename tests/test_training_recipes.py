@@ -11,7 +11,7 @@ pytest.importorskip('lightning', reason='recipes serve the training loop (extra 
 
 from sam2amml_core.errors import InputError
 from training.loop import one_cycle
-from training.recipe import OptimiserSettings
+from training.recipe import HouseSettings, OptimiserSettings
 from training.recipe_files import find_recipe, recipe_yaml, shipped_recipes
 from training.run import steps_of
 
@@ -42,6 +42,7 @@ def test_wrong_settings_are_named(changes: tuple[str, ...], words: str) -> None:
 
 def test_settings_change_a_recipe() -> None:
     recipe = find_recipe('street64', ('optimiser.learning_rate=1e-3', 'loop.epochs=2', 'data.masks=null'))
+    assert find_recipe('semantic_kitti', ('augmentation.mixing=0.5',)).augmentation == HouseSettings(mixing=0.5)
     assert recipe.optimiser.learning_rate == 1e-3 and recipe.loop.epochs == 2 and recipe.loop.steps is None
     with pytest.raises(InputError, match='neither a YAML file nor one of .*street64'):
         find_recipe('street128')

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from training.threads import sleep_when_idle
+
 Threads = Annotated[int, typer.Option(min=1, help='CPU threads.')]
 Engine = Annotated[str, typer.Option(help='Inference engine of a bundle: auto, or its name.')]
 Layout = Annotated[str, typer.Option(help='auto, semantic_kitti, nuscenes, own or cached.')]
@@ -35,6 +37,7 @@ def train(
     strategy: Annotated[str, typer.Option(help='auto, ddp, ddp_fork, ... as Lightning calls them.')] = 'auto',
 ) -> None:
     """Train a network as a recipe says; log.csv, TensorBoard, checkpoints and run.json in the folder of the run."""
+    sleep_when_idle()
     from training.commands.train import run
 
     run(recipe, tuple(changes or ()), folder, resume, threads, accelerator, devices, nodes, strategy)
@@ -100,6 +103,7 @@ def throughput(
     output: Annotated[Path | None, typer.Option(help='JSON file for the result.')] = None,
 ) -> None:
     """Measure how many sweeps a second the loader alone gives, and the training step alone takes."""
+    sleep_when_idle()
     from training.commands.throughput import run
 
     run(recipe, tuple(changes or ()), seconds, threads, output)

@@ -41,6 +41,8 @@ def recipe_from(content: dict[str, Any], source: str, changes: Sequence[str] = (
         if not equals or not key.strip():
             raise InputError(f'--set {change!r} is not of the form key=value, such as loop.seed=3')
         _put(content, key.strip().split('.'), _value(value, change), change)
+    if isinstance(content.get('augmentation'), dict):
+        content['augmentation'].setdefault('kind', 'house')
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
