@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from sam2amml_core.lidar.backbones.backbone import Backbone
 from sam2amml_core.lidar.input_spec import VoxelInput
 from sam2amml_core.lidar.preparation import VOXEL_FEATURES
-from sam2amml_core.lidar.sparse.convolution import ConvMap
+from sam2amml_core.lidar.sparse.convolution import ConvMap, plus
 from sam2amml_core.lidar.sparse.layers import SparseConvNorm, fold_norms
 from sam2amml_core.lidar.sparse.maps import Form, level_maps
 
@@ -62,7 +62,7 @@ class SparseResidual(nn.Module):
 
     def forward(self, x: Tensor, sites: ConvMap) -> Tensor:
         kept = x if self.project is None else self.project(x, None)
-        return F.relu(self.second(self.first(x, sites), sites) + kept, inplace=not torch.is_grad_enabled())
+        return F.relu(plus(self.second(self.first(x, sites), sites), kept), inplace=not torch.is_grad_enabled())
 
 
 class Stage(nn.ModuleList):

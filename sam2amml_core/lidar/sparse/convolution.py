@@ -163,7 +163,12 @@ class SparseConv(nn.Module):
         """x [M_in, in] -> [M_out, out]; ``sites`` may be None for a kernel of 1, which needs none."""
         matrices = self.weight.flatten(1, 3).permute(1, 2, 0)
         y = x @ matrices[0] if sites is None else sites.convolve(x, matrices, self.taps)
-        return y if self.bias is None else y + self.bias
+        return y if self.bias is None else plus(y, self.bias)
+
+
+def plus(fresh: Tensor, other: Tensor) -> Tensor:
+    """fresh + other; in place where no gradient is asked for, which needs no new memory."""
+    return fresh + other if torch.is_grad_enabled() else fresh.add_(other)
 
 
 def taps_of(kernel: tuple[int, int, int]) -> tuple[int, ...]:
