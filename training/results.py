@@ -128,7 +128,7 @@ def _trained_on(row: Row) -> str:
 
 
 def _wide(rows: Sequence[Row]) -> str:
-    heads = [f'{row["experiment"]}, {row["backbone"]}' for row in rows]
+    heads = [f'{row["experiment"]}, {row["backbone"]}, on {row["test_data"]}' for row in rows]
     names = dict.fromkeys(name for row in rows for name in (*row['miou_by_distance'], *row['per_class']))
     lines = ['| | ' + ' | '.join(heads) + ' |', '|---|' + '---|' * len(rows)]
     for name in names:
