@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
-from time import perf_counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,15 +42,3 @@ def ros_message(message: SimpleNamespace) -> object:
     result = PointCloud2(**{k: v for k, v in vars(message).items() if k not in ('header', 'fields')}, fields=fields)
     result.header.frame_id = 'lidar'
     return result
-
-
-def median_ms(run: Callable[[], object], repeats: int) -> float:
-    """Median wall time, milliseconds, after two runs to warm up."""
-    for _ in range(2):
-        run()
-    spans = []
-    for _ in range(repeats):
-        start = perf_counter()
-        run()
-        spans.append(perf_counter() - start)
-    return 1e3 * float(np.median(spans))

@@ -8,7 +8,8 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
-from _cloud_messages import make_message, median_ms, ros_message
+from _cloud_messages import make_message, ros_message
+from _timing import median_ms
 
 from sam2amml_core.io.pointcloud2 import TYPES, as_structured, encode_labelled
 

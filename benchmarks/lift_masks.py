@@ -13,7 +13,8 @@ import os
 import sys
 
 import numpy as np
-from projection import INTRINSIC, ONE_THREAD, make_rig, make_sweep, median_ms
+from _timing import median_ms
+from projection import INTRINSIC, ONE_THREAD, make_rig, make_sweep
 
 from sam2amml_core.frame import Camera
 from sam2amml_core.geometry.projection import project

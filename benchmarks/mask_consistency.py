@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 
 import torch
-from _cloud_messages import median_ms
+from _timing import median_ms
 from torch import Tensor
 
 from sam2amml_core.bundle import load_bundle

@@ -11,10 +11,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
-from time import perf_counter
 
 import numpy as np
+from _timing import median_ms
 
 from sam2amml_core.frame import Camera
 from sam2amml_core.geometry.projection import Projection, project
@@ -86,16 +85,6 @@ def four_steps(xyz: np.ndarray, lidar: np.ndarray, ego: np.ndarray, later: list[
         mask = np.logical_and(mask, pixels[1, :] < HEIGHT - 1)
         result.append((pixels[:2].T, depth, mask))
     return result
-
-
-def median_ms(run: Callable[[], object], repeats: int) -> float:
-    run()
-    spans = []
-    for _ in range(repeats):
-        start = perf_counter()
-        run()
-        spans.append(perf_counter() - start)
-    return 1e3 * float(np.median(spans))
 
 
 def main() -> None:

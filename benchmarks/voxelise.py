@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from time import perf_counter
 
 import numpy as np
 from _street_sweep import limit_threads, street_sweep
+from _timing import median_ms
 
 from sam2amml_core.lidar.preparation import in_range
 from sam2amml_core.lidar.voxels import voxelise
 from training.recipe_files import find_recipe
 
 STREET64 = find_recipe('street64')
-
-
-def median_ms(run: Callable[[], object], repeats: int) -> float:
-    run()
-    spans = []
-    for _ in range(repeats):
-        start = perf_counter()
-        run()
-        spans.append(perf_counter() - start)
-    return 1e3 * float(np.median(spans))
 
 
 def main() -> None:

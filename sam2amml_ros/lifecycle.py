@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
@@ -42,6 +43,18 @@ class ManagedNode(LifecycleNode):
             trigger()
             if self.state != state:
                 raise StartError(str(self._failure or f'the node is {self.state}, not {state}'))
+
+    def start_if_wanted(self) -> ManagedNode:
+        """This node, active already if its parameter autostart says so. Raises ``Sam2AmmlError`` when it cannot be."""
+        if self.get_parameter('autostart').value:
+            try:
+                self.start()
+            except Exception:
+                with suppress(Exception):
+                    self.close()
+                    self.destroy_node()
+                raise
+        return self
 
     def close(self) -> None:
         """Undo everything, whatever the state; for the end of the process."""

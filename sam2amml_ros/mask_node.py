@@ -179,23 +179,9 @@ def _limit_threads(threads: int, sam2: bool) -> None:
             torch.set_num_threads(threads)
 
 
-def make_node() -> MaskNode:
-    """A node that is active already if its parameter autostart says so. Raises Sam2AmmlError when it cannot be."""
-    node = MaskNode()
-    if node.get_parameter('autostart').value:
-        try:
-            node.start()
-        except Exception:
-            with suppress(Exception):
-                node.close()
-                node.destroy_node()
-            raise
-    return node
-
-
 def main(args: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; returns the exit status."""
-    return run_node(make_node, args)
+    return run_node(lambda: MaskNode().start_if_wanted(), args)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -275,23 +274,9 @@ class SegmentationNode(ManagedNode):
                 'resident_memory_mb': resident_mb()})]
 
 
-def make_node() -> SegmentationNode:
-    """A node that is active already if its parameter autostart says so. Raises Sam2AmmlError when it cannot be."""
-    node = SegmentationNode()
-    if node.get_parameter('autostart').value:
-        try:
-            node.start()
-        except Exception:
-            with suppress(Exception):
-                node.close()
-                node.destroy_node()
-            raise
-    return node
-
-
 def main(args: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; returns the exit status."""
-    return run_node(make_node, args)
+    return run_node(lambda: SegmentationNode().start_if_wanted(), args)
 
 
 if __name__ == '__main__':
