@@ -52,12 +52,12 @@ venv-dev: .venv-dev/.ready ## the environment for everything else
 
 .venv/.ready: $(PACKAGING)
 	$(PYTHON) -m venv --clear .venv
-	$(DEMO) $(PIP_INSTALL) -e '.[ros,world]'
+	$(DEMO) $(PIP_INSTALL) -e '.[ros,world,openvino]'
 	@touch $@
 
 .venv-dev/.ready: $(PACKAGING)
 	$(PYTHON) -m venv --clear .venv-dev
-	$(DEV) $(PIP_INSTALL) -e '.[ros,world,train,masks,scale,viz,dev]'
+	$(DEV) $(PIP_INSTALL) -e '.[ros,world,openvino,train,masks,scale,viz,dev]'
 	SAM2_BUILD_CUDA=0 $(DEV) $(PIP_INSTALL) --no-build-isolation -e '.[sam2]'
 	@touch $@
 

@@ -67,6 +67,7 @@ setup(
     ],
     extras_require={
         'ros': ROS,  # not needed where a ROS 2 distribution brings these
+        'openvino': ['openvino>=2025.0'],
         'world': WORLD,
         'train': TRAIN,
         'masks': MASKS,

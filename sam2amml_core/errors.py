@@ -24,6 +24,7 @@ class MissingPackageError(Sam2AmmlError):
 _EXTRAS = {
     'ros': ('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'diagnostic_msgs', 'nav_msgs', 'rosgraph_msgs'),
     'world': ('embreex',),
+    'openvino': ('openvino',),
     'train': ('torch', 'onnx', 'onnxscript', 'lightning', 'tensorboard'),
     'masks': ('skimage', 'scipy'),
     'sam2': ('sam2', 'torchvision', 'hydra', 'omegaconf', 'iopath'),

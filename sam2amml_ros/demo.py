@@ -21,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from sam2amml_core.engines.openvino import has_openvino
 from sam2amml_core.errors import InputError, Sam2AmmlError
 from sam2amml_core.io.bag_messages import (
     CLOUD_TOPIC,
@@ -50,6 +51,7 @@ class DemoOptions:
     cameras: int
     number: int
     threads: int
+    engine: str
     media: bool
 
 
@@ -89,6 +91,7 @@ def play(bag: Path, cameras: tuple[str, ...], sweeps: int, recording: Recording,
               f'{NODE}{DROPPED_TOPIC[1:]} std_msgs/msg/UInt64 latched',
               *(f'{NODE}{stage_topic(stage)[1:]} std_msgs/msg/Float64' for stage in STAGES)]
     node = ['segmentation_node', '-p', f'model:={options.model}', '-p', f'threads:={options.threads}',
+            '-p', f'engine:={options.engine}',
             '-p', f'camera_names:={_strings(cameras or ("",))}', *remaps]
     recorder = ['recorder_node', '-p', f'bag:={recording.bag}', '-p', f'log:={recording.received}',
                 '-p', f'topics:={_strings(topics)}']
@@ -182,6 +185,7 @@ def main() -> int:
     parser.add_argument('--cameras', type=int, default=2)
     parser.add_argument('--number', type=int, default=100, help='which street of the test worlds')
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--engine', default='openvino' if has_openvino() else 'auto', help='of the node')
     parser.add_argument('--no-media', dest='media', action='store_false', help='no video and picture')
     console = Console()
     try:

@@ -13,7 +13,8 @@ from sam2amml_core.errors import EngineError
 
 logger = logging.getLogger(__name__)
 
-ENGINES = ('auto', 'cpu', 'cuda', 'tensorrt', 'tensorrt-single', 'tensorrt-provider', 'torch', 'torch-compiled')
+ENGINES = ('auto', 'cpu', 'cuda', 'tensorrt', 'tensorrt-single', 'tensorrt-provider', 'torch', 'torch-compiled',
+           'openvino')
 """
 auto               the best that works here at once; see ``create_engine``
 cpu, cuda          ONNX Runtime's providers
@@ -22,6 +23,7 @@ tensorrt-single    the same at single precision
 tensorrt-provider  TensorRT inside ONNX Runtime
 torch              the network itself, if the bundle carries its weights
 torch-compiled     the same, compiled by torch: a minute or more at first; not for sparse networks
+openvino           OpenVINO on the CPU, in bfloat16 where the CPU has it; never by itself, since labels then differ
 """
 
 
@@ -61,6 +63,10 @@ def create_engine(bundle: ModelBundle, engine: str = 'auto', threads: int = 2) -
         from sam2amml_core.engines.torch_network import TorchEngine
 
         return TorchEngine(bundle, threads, compile='inductor' if engine == 'torch-compiled' else '')
+    if engine == 'openvino':
+        from sam2amml_core.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(bundle, threads)
     if engine == 'auto':
         return _best(bundle, threads)
     return OnnxRuntimeEngine(bundle, 'tensorrt' if engine == 'tensorrt-provider' else engine, threads)
