@@ -37,8 +37,9 @@ SHUTTER_S = PERIOD_S / 2
 DELAY_S = 0.08
 """... and arrive this long after, later than the sweep, so that it has to wait."""
 
-DISCOVERY_S = 0.15
-"""A restarted node's reader knows the sensors this long after they know of it; till then nobody hears them."""
+DISCOVERY_S = 0.6
+"""From the first word of a restarted node until its peers' Fast DDS has given up the shared memory of the killed one
+(250 ms, config/fastdds_profile.xml) and writes to that of the new one; till then nobody reaches it."""
 
 SILENCE_S = 3.0
 
@@ -88,7 +89,7 @@ def _warm_up(peer: Peer) -> None:
 
 def _drive(case: Case, peer: Peer, node: NodeUnderTest, watch: Watch | None) -> range:
     """Play the case; returns the sweeps that a kill took with it."""
-    killed_at, back_at, found_at, found = None, None, None, peer.readers_found
+    killed_at, back_at, found_at, found = None, None, None, peer.announced
     start = time.monotonic() + 0.2
     for seconds, source, number in _schedule(case):
         peer.spin(start + seconds)
@@ -102,7 +103,7 @@ def _drive(case: Case, peer: Peer, node: NodeUnderTest, watch: Watch | None) -> 
             node.kill()
             killed_at = min((n for n in range(number) if n not in peer.heard_at), default=number)
             node.restart()
-        if killed_at is not None and back_at is None and peer.readers_found > found:
+        if killed_at is not None and back_at is None and peer.announced > found:
             if found_at is None:
                 found_at = seconds
             if seconds >= found_at + DISCOVERY_S:

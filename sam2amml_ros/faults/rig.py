@@ -86,6 +86,7 @@ class Peer:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.readers_found = 0
+        self.announced = 0  # how often the node said how many sweeps it dropped; it begins with that when it is ready
         self.counted_drops = 0
         self.overlays = 0
         self._sent: dict[int, deque[int]] = {}
@@ -160,6 +161,7 @@ class Peer:
 
     def _dropped(self, message: UInt64) -> None:
         self.counted_drops = int(message.data)
+        self.announced += 1
 
     def _overlay(self, raw: bytes) -> None:
         self.overlays += 1
