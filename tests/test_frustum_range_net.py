@@ -17,6 +17,7 @@ from sam2amml_core.lidar.backbones.frustum_range_net import (
     FrustumRangeNetConfig,
     scatter,
 )
+from sam2amml_core.lidar.backbones.range_backbone import RangeBackbone
 from training.export import export_onnx
 
 SMALL = FrustumRangeNetConfig(height=16, width=32, classes=5, channels=(8, 12, 16), blocks=(1, 1, 1), head_channels=12)
@@ -40,7 +41,9 @@ def points(count: int, seed: int = 0, config: FrustumRangeNetConfig = SMALL) -> 
 @pytest.fixture(scope='module')
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrustumRangeNet, Path]:
     net, path = network(), tmp_path_factory.mktemp('onnx') / 'model.onnx'
-    export_onnx(net, path)
+    backbone = RangeBackbone(SMALL)
+    backbone.network = net
+    export_onnx(backbone, path)
     return net, path
 
 

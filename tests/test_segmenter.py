@@ -15,6 +15,7 @@ from sam2amml_core.errors import BundleError  # noqa: E402
 from sam2amml_core.frame import UNKNOWN, Frame, PointCloud  # noqa: E402
 from sam2amml_core.labels import SEMANTIC_KITTI  # noqa: E402
 from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet, FrustumRangeNetConfig  # noqa: E402
+from sam2amml_core.lidar.backbones.range_backbone import RangeBackbone  # noqa: E402
 from sam2amml_core.lidar.range_view import make_range_view  # noqa: E402
 from sam2amml_core.segmenter import Segmenter, fit_warnings  # noqa: E402
 from training.export import export_bundle  # noqa: E402
@@ -41,9 +42,10 @@ def street(count: int = 5000, seed: int = 0) -> PointCloud:
 @pytest.fixture(scope='module')
 def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrustumRangeNet, Path]:
     torch.manual_seed(0)
-    net = FrustumRangeNet(SMALL).eval()
+    backbone = RangeBackbone(SMALL)
+    net = backbone.network.eval()
     folder = tmp_path_factory.mktemp('models') / 'small'
-    export_bundle(net, folder, 'small', SEMANTIC_KITTI, SENSOR, NORMALISATION, Provenance())
+    export_bundle(backbone, folder, 'small', SEMANTIC_KITTI, SENSOR, NORMALISATION, Provenance())
     return net, folder
 
 

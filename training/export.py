@@ -27,8 +27,6 @@ from sam2amml_core.errors import BundleError
 from sam2amml_core.frame import PointCloud
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.lidar.backbones.backbone import Backbone
-from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet, FrustumRangeNetConfig
-from sam2amml_core.lidar.backbones.range_backbone import RangeBackbone
 from sam2amml_core.lidar.flat_sweep import flat_sweep
 from sam2amml_core.lidar.input_spec import InputSpec
 from sam2amml_core.lidar.preparation import Prepared, dimensions, input_names, prepare
@@ -58,21 +56,9 @@ class ExportHead(nn.Module):
         return class_id, probability, scores
 
 
-def as_backbone(network: Backbone | FrustumRangeNet) -> Backbone:
-    """The bare frustum-range network of earlier checkpoints behind the contract of all backbones."""
-    if isinstance(network, Backbone):
-        return network
-    config = network.config
-    wrapped = RangeBackbone(config)
-    wrapped.network = network
-    if config == FrustumRangeNetConfig(height=config.height, width=config.width, classes=config.classes):
-        wrapped.catalogue_name = 'frustum_range_net'
-    return wrapped
-
-
-def export_onnx(network: Backbone | FrustumRangeNet, path: Path) -> None:
+def export_onnx(network: Backbone, path: Path) -> None:
     """Write ``network`` as ONNX with dynamic numbers of points and voxels, in standard operators."""
-    network = deepcopy(as_backbone(network)).eval().cpu()
+    network = deepcopy(network).eval().cpu()
     network.prepare_export()
     spec = network.input_spec
     names = input_names(spec)
@@ -125,14 +111,13 @@ def shrink(path: Path, minimum: int = 4096) -> None:
     onnx.save(model, path)
 
 
-def export_bundle(network: Backbone | FrustumRangeNet, folder: Path, name: str, schema: ClassSchema,
+def export_bundle(network: Backbone, folder: Path, name: str, schema: ClassSchema,
                   sensor: SensorGeometry, normalisation: Normalisation, provenance: Provenance,
                   with_weights: bool = False) -> ModelBundle:
     """Export ``network`` and write it as a bundle folder; raises ``BundleError`` if that is not possible.
 
     ``with_weights`` adds its torch weights, for the torch engine; the network must come from the catalogue.
     """
-    network = as_backbone(network)
     if with_weights and not network.catalogue_name:
         raise BundleError(f'{type(network).__name__} was not made by the catalogue of backbones, so the torch engine '
                           'could not make it again; export it without weights')

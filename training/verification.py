@@ -19,10 +19,8 @@ from sam2amml_core.bundle import ModelBundle
 from sam2amml_core.errors import BundleError, InputError
 from sam2amml_core.frame import PointCloud
 from sam2amml_core.lidar.backbones.backbone import Backbone, PointBatch
-from sam2amml_core.lidar.backbones.frustum_range_net import FrustumRangeNet
 from sam2amml_core.lidar.flat_sweep import flat_sweep
 from sam2amml_core.lidar.preparation import prepare
-from training.export import as_backbone
 from training.sweep_cache import CachedSweeps
 
 REPORT_FILE = 'verification.json'
@@ -100,13 +98,13 @@ def check_bundle(network: Backbone, bundle: ModelBundle, clouds: Sequence[PointC
                        half_agreement=per_class)
 
 
-def verify_bundle(network: Backbone | FrustumRangeNet, bundle: ModelBundle, sweeps: Path | None = None) -> BundleCheck:
+def verify_bundle(network: Backbone, bundle: ModelBundle, sweeps: Path | None = None) -> BundleCheck:
     """Compare the bundle with its network on up to four cached sweeps, else a made-up one; write and print the report.
 
     Raises ``BundleError`` if they differ by more than rounding.
     """
     cached = islice(CachedSweeps(sweeps, bundle.schema.name), 4) if sweeps is not None else ()
-    check = check_bundle(as_backbone(network), bundle, [PointCloud(sweep.xyz, sweep.intensity) for sweep in cached])
+    check = check_bundle(network, bundle, [PointCloud(sweep.xyz, sweep.intensity) for sweep in cached])
     file = check.write(bundle)
     half = '' if check.half_label_agreement is None else f', {check.half_label_agreement:.3%} at half precision'
     Console(stderr=True).print(

@@ -27,6 +27,17 @@ openvino           OpenVINO on the CPU, in bfloat16 where the CPU has it; never 
 """
 
 
+def refused(engine: str, inputs: Mapping[str, np.ndarray], error: Exception, remedy: str) -> EngineError:
+    """What to raise when ``engine`` cannot run ``inputs``: with their types and shapes."""
+    shapes = {name: f'{values.dtype}{list(values.shape)}' for name, values in inputs.items()}
+    return EngineError(f'{engine} refused {shapes}: {in_short(error)}; {remedy}')
+
+
+def in_short(error: Exception) -> str:
+    """The beginning of an error's message, on one line."""
+    return ' '.join(str(error).split())[:300]
+
+
 class Engine(Protocol):
     """Runs a bundle's network on the features of one sweep."""
 

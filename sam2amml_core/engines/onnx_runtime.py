@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import onnxruntime as ort
 
+from sam2amml_core.engines.engine import in_short, refused
 from sam2amml_core.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -79,9 +80,7 @@ class OnnxRuntimeEngine:
         try:
             return self._session.run(list(outputs), dict(inputs))
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            shapes = {k: f'{v.dtype}{list(v.shape)}' for k, v in inputs.items()}
-            raise EngineError(f'{self._name} refused {shapes}: {_first_line(error)}; '
-                              f'the network takes {", ".join(self.input_names)}') from error
+            raise refused(self._name, inputs, error, f'the network takes {", ".join(self.input_names)}') from error
 
 
 def _open(bundle: OnnxFile, chosen: str, threads: int) -> ort.InferenceSession:
@@ -98,9 +97,5 @@ def _open(bundle: OnnxFile, chosen: str, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(bundle.onnx_path), options, providers=providers)
     except Exception as error:  # as above
-        raise EngineError(f'ONNX Runtime {ort.__version__} cannot load {bundle.onnx_path}: {_first_line(error)}; '
+        raise EngineError(f'ONNX Runtime {ort.__version__} cannot load {bundle.onnx_path}: {in_short(error)}; '
                           'export the model again or update onnxruntime') from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split('\n', 1)[0][:300]

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from sam2amml_core.bundle import ModelBundle
+from sam2amml_core.engines.engine import in_short, refused
 from sam2amml_core.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class OpenVinoEngine:
                 'PERFORMANCE_HINT': 'LATENCY', 'NUM_STREAMS': 1, 'INFERENCE_NUM_THREADS': threads,
                 'INFERENCE_PRECISION_HINT': precision})
         except RuntimeError as error:
-            raise EngineError(f'OpenVINO {openvino.__version__} cannot load {bundle.onnx_path}: {_first_line(error)}; '
+            raise EngineError(f'OpenVINO {openvino.__version__} cannot load {bundle.onnx_path}: {in_short(error)}; '
                               'export the model again, or use engine "cpu"') from error
         self._request = compiled.create_infer_request()
         self._inputs = tuple(port.any_name for port in compiled.inputs)
@@ -69,10 +70,4 @@ class OpenVinoEngine:
             found = self._request.infer({name: np.ascontiguousarray(values) for name, values in inputs.items()})
             return [np.array(found[self._outputs[name]]) for name in outputs]  # copies: the request reuses its memory
         except RuntimeError as error:
-            shapes = {k: f'{v.dtype}{list(v.shape)}' for k, v in inputs.items()}
-            raise EngineError(f'{self._name} refused {shapes}: {_first_line(error)}; '
-                              f'the network takes {", ".join(self._inputs)}') from error
-
-
-def _first_line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:300]
+            raise refused(self._name, inputs, error, f'the network takes {", ".join(self._inputs)}') from error
