@@ -26,7 +26,7 @@ ROS = [
     'ros-nav-msgs>=5.5',
 ]
 WORLD = ['embreex>=4.4']
-TRAIN = [*WORLD, 'torch>=2.6', 'onnx>=1.18', 'onnxscript>=0.5', 'lightning>=2.5', 'tensorboard>=2.18']
+TRAIN = [*WORLD, 'torch>=2.6', 'onnx>=1.18', 'onnxscript>=0.5', 'lightning>=2.5', 'scipy>=1.11', 'tensorboard>=2.18']
 MASKS = ['scikit-image>=0.24', 'scipy>=1.11']
 SAM2 = [*MASKS, 'sam2==1.1.0', 'torch>=2.6', 'torchvision>=0.21']  # build with --no-build-isolation, see Makefile
 COLCON = ['colcon-core>=0.18', 'colcon-ros>=0.5', 'colcon-package-selection>=0.2']

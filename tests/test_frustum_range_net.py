@@ -99,6 +99,15 @@ def test_the_image_closes_in_azimuth() -> None:
         np.testing.assert_allclose(conv(image.roll(5, -1)), conv(image).roll(5, -1), atol=1e-6)
 
 
+def test_training_has_the_same_gradient_as_joining_the_columns_by_hand() -> None:
+    image = torch.randn(1, 2, 3, 8, dtype=torch.float64, requires_grad=True)
+    conv = CircularConv(2, 4, relu=False).double().train()
+    (ours,) = torch.autograd.grad((conv(image) ** 3).sum(), image)
+    joined = torch.cat((image[..., -1:], image, image[..., :1]), -1)
+    (plain,) = torch.autograd.grad((conv.norm(conv.conv(joined)) ** 3).sum(), image)
+    torch.testing.assert_close(ours, plain)
+
+
 def test_scatter_reduces_as_a_loop_would() -> None:
     values = torch.rand(50, 11, generator=torch.Generator().manual_seed(0))
     index = torch.randint(6, (50,), generator=torch.Generator().manual_seed(1))

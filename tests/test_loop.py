@@ -175,9 +175,9 @@ def test_two_processes_have_the_loss_of_one_with_twice_the_batch(data: Path, tmp
                    cwd=HERE.parent, timeout=200, capture_output=True)
     two, one = log(tmp_path / 'two'), log(tmp_path / 'one')
     assert len(two) == len(one) == 3
-    for name in ('loss', 'cross_entropy', 'lovasz', 'accuracy'):
+    for name, points in (('loss', 0), ('cross_entropy', 0), ('lovasz', 0), ('accuracy', 1)):  # one point may flip
         np.testing.assert_allclose([float(row[name]) for row in two], [float(row[name]) for row in one], rtol=2e-4,
-                                   err_msg=name)
+                                   atol=points / 800, err_msg=name)
     records = [json.loads((tmp_path / name / 'run.json').read_text()) for name in ('two', 'one')]
     assert [record['processes'] for record in records] == [2, 1]
     mious = [record['validations'][-1]['miou'] for record in records]
@@ -271,8 +271,6 @@ def test_background_workers_prepare_the_same_batches(data: Path) -> None:
 
 
 def test_mask_consistency_joins_the_loss(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r'needs masks; give their folder as data\.masks'):
-        prepare_task(tiny_recipe(data, 'losses.consistency=1'), data)
     task = prepare_task(tiny_recipe(data, 'losses.consistency=0.5', f'data.masks={tmp_path}', 'augmentation.kind=none'),
                         data)
     task.samples.masks = lambda scans, index: np.arange(scans.points(index)) // 40
@@ -280,3 +278,60 @@ def test_mask_consistency_joins_the_loss(data: Path, tmp_path: Path) -> None:
     plain = values['cross_entropy'] + values['lovasz']
     assert float(values['consistency'].detach()) > 0
     torch.testing.assert_close(values['loss'], plain + 0.5 * values['consistency'])
+
+
+@pytest.mark.parametrize(('changes', 'words'), [
+    (['losses.consistency=1'], r'need masks; give their folder as data\.masks'),
+    (['losses.mask_vote=1'], r'need masks; give their folder as data\.masks'),
+    (['losses.teacher=average', 'loop.ema=null'], r'set loop\.ema'),
+    (['losses.teacher=average', 'losses.divergence=jensen_shannon'], 'takes no teacher'),
+    (['data.unlabelled=1', 'data.fraction=0.5'], r'needs losses\.consistency'),
+    (['data.unlabelled=1', 'losses.consistency=1', 'data.masks=here'], 'every sweep has labels'),
+])
+def test_settings_of_masks_that_cannot_work_are_refused(data: Path, changes: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        tiny_recipe(data, *changes)
+
+
+def test_sweeps_without_labels_join_with_consistency_alone(data: Path, tmp_path: Path) -> None:
+    settings = ('data.fraction=0.5', 'losses.class_power=0', 'losses.mask_vote=0.3', f'data.masks={tmp_path}')
+    task = prepare_task(tiny_recipe(data, *settings), data)
+    mixed = prepare_task(tiny_recipe(data, *settings, 'losses.consistency=1', 'data.unlabelled=1'), data)
+    for samples in (task.samples, mixed.samples, mixed.samples._unlabelled):
+        assert samples is not None
+        samples.masks = lambda scans, index: np.arange(scans.points(index)) // 40
+    known = {scan.name for scan in task.samples.data.scans}
+    labelled, unlabelled = mixed.samples[0], mixed.samples[-1]
+    assert np.array_equal(labelled.label, task.samples[0].label)  # the same labelled sweeps as without
+    assert unlabelled.name not in known and not unlabelled.label.any() and not len(unlabelled.chosen)
+    batch = join([labelled, mixed.samples[1], unlabelled])
+    assert len(batch.names) == 3 and len(batch.chosen) == 2
+    assert list(StepSampler(2, 3, 5, 1, 2, unlabelled=1)) == [[14, 15, -8], [18, 19, -10]]
+    mixed.network.eval()  # with fixed norms one sweep does not touch another, so labels teach as they did without it
+    mixed.recipe = mixed.recipe.model_copy(update={
+        'losses': mixed.recipe.losses.model_copy(update={'points': 10**6})})
+    values, alone = mixed.losses(batch), mixed.losses(join([labelled, mixed.samples[1]]))
+    for name in ('cross_entropy', 'lovasz', 'mask_vote'):
+        torch.testing.assert_close(values[name], alone[name])
+    assert float(values['consistency'].detach()) != float(alone['consistency'].detach())
+    with pytest.raises(IndexError):
+        _ = task.samples[-1]
+
+
+def test_the_average_may_say_what_masks_should(data: Path, tmp_path: Path) -> None:
+    settings = (f'data.masks={tmp_path}', 'losses.consistency=1', 'augmentation.kind=none')
+    own = prepare_task(tiny_recipe(data, *settings), data)
+    told = prepare_task(tiny_recipe(data, *settings, 'losses.teacher=average'), data)
+    for task in (own, told):
+        task.samples.masks = lambda scans, index: np.arange(scans.points(index)) // 40
+        task.network.eval()
+    batch = join([own.samples[0], own.samples[1]])
+    same = told.losses(batch)['consistency']
+    torch.testing.assert_close(own.losses(batch)['consistency'], same)  # as long as the average is the network
+    with torch.no_grad():
+        for weights in told.final_network.parameters():
+            weights.mul_(1.5)
+    values = told.losses(batch)
+    assert float(values['consistency'].detach()) != pytest.approx(float(same.detach()), rel=1e-3)
+    values['loss'].backward()
+    assert all(p.grad is None for p in told.final_network.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import get_args
 
@@ -211,3 +212,41 @@ def test_points_past_the_edge_of_an_object_are_not_trusted() -> None:
     assert trust[28:34].tolist() == [0.5] * 6
     assert float(trust[34]) == 0
     assert len(depth_trust(distance, torch.zeros_like(mask), 0.0074)) == len(mask)
+
+
+def test_vote_of_an_object_worked_out_by_hand() -> None:
+    p = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8], [0.5, 0.5]])
+    mask, label = torch.tensor([3, 3, 3, 5, 5]), torch.tensor([1, 1, 0, 2, 2])
+    found = mask_consistency(p.log(), mask, LENIENT, label=label)
+    a, b = 3 ** 0.5, 2 ** 0.5
+    expected = (a * -math.log((0.9 + 0.6 + 0.3) / 3) + b * -math.log((0.8 + 0.5) / 2)) / (a + b)
+    assert float(found.vote) == pytest.approx(expected, rel=1e-5)
+    assert float(mask_consistency(p.log(), mask, LENIENT).vote) == 0  # nothing to vote on without labels
+
+
+def test_vote_gradient_is_that_of_finite_differences() -> None:
+    data = batch(12, 3, 2)
+    label = data['label'] % 3 + 1
+    scores = data['scores'].double().requires_grad_()
+    # weights of masks follow from labels alone here, so the vote has no part whose gradient is stopped
+    vote = mask_consistency(scores, data['mask'], LENIENT, label=label).vote
+    (gradient,) = torch.autograd.grad(vote, scores)
+    for i, j in ((0, 0), (3, 1), (7, 2), (11, 0)):
+        values = []
+        for sign in (1, -1):
+            moved = data['scores'].clone()
+            moved[i, j] += sign * 1e-2
+            values.append(float(mask_consistency(moved, data['mask'], LENIENT, label=label).vote))
+        assert float(gradient[i, j]) == pytest.approx((values[0] - values[1]) / 2e-2, abs=2e-3)
+
+
+def test_teacher_says_what_points_should() -> None:
+    wrong = torch.tensor([[0.0, 3.0]] * 4)
+    right = torch.tensor([[3.0, 0.0]] * 4)
+    mask = torch.ones(4, dtype=torch.int64)
+    assert float(mask_consistency(wrong, mask, LENIENT).loss) == pytest.approx(0, abs=1e-6)
+    assert float(mask_consistency(wrong, mask, LENIENT, teacher=right).loss) > 2
+    with pytest.raises(InputError, match='takes no teacher'):
+        mask_consistency(wrong, mask, replace(LENIENT, divergence='jensen_shannon'), teacher=right)
+    with pytest.raises(InputError, match='give the same'):
+        mask_consistency(wrong, mask, LENIENT, teacher=right[:, :1])

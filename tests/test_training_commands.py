@@ -154,6 +154,19 @@ def test_results_are_collected_over_seeds(trained: tuple[Path, Path], tmp_path: 
     assert shipped['seeds'] == [] and shipped['miou_std'] is None
     text = page.read_text()
     assert '21.00 ± 2.65' in text and 'street64 (shipped)' in text and record['command'] in text
+    for seed, gain in ((0, 1.0), (1, 3.0), (2, 5.0)):  # mean 3, interval 3 -+ 4.3027 * 2 / sqrt(3)
+        folder = tmp_path / 'more' / f'seed{seed}'
+        folder.mkdir(parents=True)
+        (folder / 'run.json').write_text(json.dumps({**record, 'seed': seed, 'variant': 'masks'}))
+        miou = row['runs'][seed]['miou'] + gain
+        (folder / 'scores_test.json').write_text(json.dumps({**scores, 'miou': miou, 'miou_in_frustum': None}))
+    (tmp_path / 'note.md').write_text('Of the author.')
+    results(tmp_path / 'more', [], 'test', page, tmp_path / 'note.md', keep=True)
+    kept, base, better = json.loads((tmp_path / 'docs' / 'results.json').read_text())
+    assert (kept, base) == (shipped, row)
+    assert better['versus_baseline']['miou'] == {'pairs': 3, 'mean': 3.0, 'low': -1.97, 'high': 7.97}
+    assert better['versus_baseline']['miou_in_frustum'] is None
+    assert '+3.00 [-1.97, +7.97]' in page.read_text() and 'Of the author.' in page.read_text()
     (tmp_path / 'runs' / 'seed1' / 'run.json').write_text(json.dumps({**record, 'seed': 2}))
     with pytest.raises(InputError, match='share a seed'):
         results(tmp_path / 'runs', [], 'test', page)

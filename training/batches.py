@@ -35,6 +35,7 @@ class Sample:
 
     label, mask_id  int64 [V]
     chosen          int64 [K], rows of the V points that enter the loss, in random order
+    labelled        whether its labels teach; if not, it has none
     skipped         files that could not be read before this sample could
     """
 
@@ -45,12 +46,13 @@ class Sample:
     chosen: np.ndarray
     name: str
     skipped: tuple[str, ...] = ()
+    labelled: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """B sweeps, V points in all. ``label`` int64 [V]; ``mask_id`` int64 [V], dense from 1, 0 = none, never shared by
-    two sweeps; ``chosen`` one int64 [K_b] per sweep, rows of V."""
+    two sweeps; ``chosen`` one int64 [K_b] per labelled sweep, rows of V."""
 
     points: PointBatch
     label: Tensor
@@ -88,7 +90,8 @@ def join(samples: list[Sample]) -> Batch:
     return Batch(PointBatch.join([s.prepared for s in samples], [s.cloud for s in samples]),
                  torch.from_numpy(np.concatenate([s.label for s in samples])),
                  torch.from_numpy(dense_masks([s.mask_id for s in samples])),
-                 tuple(torch.from_numpy(s.chosen + start) for s, start in zip(samples, starts, strict=False)),
+                 tuple(torch.from_numpy(s.chosen + start) for s, start in zip(samples, starts, strict=False)
+                       if s.labelled),
                  tuple(s.name for s in samples), tuple(path for s in samples for path in s.skipped))
 
 
@@ -109,9 +112,11 @@ class TrainingSamples(Dataset[Sample]):
     """Sample ``number`` of a run; the same whatever came before, however many processes share the run."""
 
     def __init__(self, data: ScanSet, recipe: Recipe, spec: InputSpec, counts: np.ndarray | None = None,
-                 masks: MaskIds | None = None) -> None:
-        """``counts`` int64 [scans, C + 1], points of each class, are needed to draw ``balanced``."""
+                 masks: MaskIds | None = None, unlabelled: ScanSet | None = None) -> None:
+        """``counts`` int64 [scans, C + 1], points of each class, are needed to draw ``balanced``; samples of
+        ``unlabelled`` are numbered downwards from -1."""
         self.data = data
+        self._unlabelled = None if unlabelled is None else TrainingSamples(unlabelled, recipe, spec, masks=masks)
         self.recipe = recipe
         self.spec = spec
         self.masks = masks
@@ -127,6 +132,10 @@ class TrainingSamples(Dataset[Sample]):
         return len(self.data)
 
     def __getitem__(self, number: int) -> Sample:
+        if number < 0:
+            if self._unlabelled is None:
+                raise IndexError(number)
+            return replace(self._unlabelled[-1 - number], labelled=False)
         skipped: list[str] = []
         for attempt in range(TRIES):
             rng = np.random.default_rng((self.seed, number, attempt))
@@ -184,19 +193,21 @@ class StepSampler(Sampler[list[int]]):
     """Numbers of the samples of one process, batch by batch, from batch ``first`` up to ``end``.
 
     Batch b of process r of W holds samples (b W + r) B ..: together the processes have those that one process with
-    W times the batch would have.
+    W times the batch would have. After them come ``unlabelled`` numbers, -1, -2, .. likewise.
     """
 
-    def __init__(self, batch: int, first: int, end: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, batch: int, first: int, end: int, rank: int = 0, world: int = 1, unlabelled: int = 0) -> None:
         self.batch, self.first, self.end, self.rank, self.world = batch, first, end, rank, world
+        self.unlabelled = unlabelled
 
     def __len__(self) -> int:
         return self.end - self.first
 
     def __iter__(self) -> Iterator[list[int]]:
         for number in range(self.first, self.end):
-            start = (number * self.world + self.rank) * self.batch
-            yield list(range(start, start + self.batch))
+            place = number * self.world + self.rank
+            labelled = range(place * self.batch, (place + 1) * self.batch)
+            yield [*labelled, *(-1 - n for n in range(place * self.unlabelled, (place + 1) * self.unlabelled))]
 
 
 def class_counts(data: ScanSet, cache: Path | None = None) -> np.ndarray:

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from training.experiments.amml import Method
 from training.threads import sleep_when_idle
+
+METHOD = Method()
 
 Threads = Annotated[int, typer.Option(min=1, help='CPU threads.')]
 Engine = Annotated[str, typer.Option(help='Inference engine of a bundle: auto, or its name.')]
@@ -19,7 +22,7 @@ Model = Annotated[str, typer.Argument(help='A shipped model, a bundle folder, th
 
 def add_training_commands(app: typer.Typer) -> None:
     """Make the commands of this file part of ``app``."""
-    for command in (train, evaluate, predict, results, throughput):
+    for command in (train, evaluate, predict, results, amml, throughput):
         app.command()(command)
 
 
@@ -87,12 +90,40 @@ def results(
         'JSON of sam2amml evaluate MODEL --output; may be repeated.'))] = None,
     split: Annotated[str, typer.Option(help='Split whose scores are taken.')] = 'test',
     output: Annotated[Path, typer.Option(help='The page; .json is written beside it.')] = Path('docs/results.md'),
-    note: Annotated[str, typer.Option(help='A sentence for the top of the page.')] = '',
+    note: Annotated[Path | None, typer.Option(help='A Markdown file for the top of the page.')] = None,
+    keep: Annotated[bool, typer.Option('--keep', help='Keep what the page holds of other runs.')] = False,
 ) -> None:
     """Write the page of results: per experiment mean and spread over seeds, hardware, wall time, commands."""
     from training.commands.results import run
 
-    run(runs, models or [], split, output, note)
+    run(runs, models or [], split, output, note, keep)
+
+
+def amml(
+    backbones: Annotated[list[str] | None, typer.Option('--backbone', help='May be repeated, as the next three. '
+                                                        'Default: frustum_range_net, minkunet18_small.')] = None,
+    labels: Annotated[list[float] | None, typer.Option(help='Share of labelled sweeps. Default: 0.01, 0.1, 1.')] = None,
+    variants: Annotated[list[str] | None, typer.Option('--variant', help=(
+        'baseline, sam2, superpixels, shuffled, true-boundary. Default: all.'))] = None,
+    seeds: Annotated[list[int] | None, typer.Option('--seed', help='Default: 0, 1, 2.')] = None,
+    data: Annotated[Path, typer.Option(help='What sam2amml streetworld made, masks in it.')] = Path('out/streetworld'),
+    runs: Annotated[Path, typer.Option(help='Folder for the folders of runs.')] = Path('out/runs/amml'),
+    steps: Annotated[int, typer.Option(min=1, help='Steps of every run.')] = 600,
+    consistency: Annotated[float, typer.Option(min=0, help='Weight of the loss.')] = METHOD.consistency,
+    vote: Annotated[float, typer.Option(min=0, help='Weight of the vote of labelled masks.')] = METHOD.vote,
+    teacher: Annotated[str, typer.Option(help='itself, or average.')] = METHOD.teacher,
+    divergence: Annotated[str, typer.Option(help='As in a recipe.')] = METHOD.divergence,
+    unlabelled: Annotated[int, typer.Option(min=0, help='Sweeps without labels per step.')] = METHOD.unlabelled,
+    threads: Threads = 1,
+    listed: Annotated[bool, typer.Option('--list', help='Print the commands of what is missing.')] = False,
+) -> None:
+    """Train and score cells of the experiment on SAM2-AMML that are missing; sam2amml results makes the table."""
+    sleep_when_idle()
+    from training.commands.amml import run
+    from training.experiments.amml import BACKBONES, LABELS, SEEDS, VARIANTS, cells
+
+    chosen = cells(backbones or BACKBONES, labels or LABELS, variants or VARIANTS, SEEDS if seeds is None else seeds)
+    run(chosen, data, runs, steps, Method(consistency, vote, teacher, divergence, unlabelled), threads, listed)
 
 
 def throughput(

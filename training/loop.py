@@ -15,7 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from sam2amml_core.errors import InputError
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.lidar.backbones.backbone import Backbone, PointBatch, Prediction
-from sam2amml_core.losses.mask_consistency import ConsistencySettings, mask_consistency, warm_up
+from sam2amml_core.losses.mask_consistency import (
+    Consistency,
+    ConsistencySettings,
+    mask_consistency,
+    warm_up,
+)
 from sam2amml_core.losses.mask_trust import depth_trust
 from sam2amml_core.losses.segmentation_mean import mean_cross_entropy, mean_lovasz_softmax
 from sam2amml_core.metrics import ConfusionMatrix
@@ -82,7 +87,8 @@ class SegmentationTask(LightningModule):
         """Batches up to the next validation."""
         loop = self.recipe.loop
         end = min(self.batches_done + loop.validate_every * loop.accumulate, self.steps * loop.accumulate)
-        sampler = StepSampler(loop.batch, self.batches_done, end, self.global_rank, self.trainer.world_size)
+        sampler = StepSampler(loop.batch, self.batches_done, end, self.global_rank, self.trainer.world_size,
+                              self.recipe.data.unlabelled)
         return DataLoader(self.samples, batch_sampler=sampler, collate_fn=join, **loader_settings(loop.workers))
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -125,23 +131,28 @@ class SegmentationTask(LightningModule):
         lovasz = mean_lovasz_softmax(logits, batch.label, batch.chosen, settings.lovasz_points)
         loss = settings.cross_entropy * entropy + settings.lovasz * lovasz
         values = {'cross_entropy': entropy, 'lovasz': lovasz}
-        if settings.consistency > 0:
-            values['consistency'] = self._consistency(prediction, batch)
+        if settings.consistency > 0 or settings.mask_vote > 0:
+            found = self._consistency(prediction, batch)
             share = warm_up(self.progress) if self._trainer else 1.0  # without a trainer: as at the end of a run
-            loss = loss + settings.consistency * share * values['consistency']
+            loss = loss + share * (settings.consistency * found.loss + settings.mask_vote * found.vote)
+            values |= {'consistency': found.loss, 'mask_vote': found.vote}
         rows = torch.cat(batch.chosen)
         right = (logits[rows].argmax(1) + 1 == batch.label[rows]).float().mean() if len(rows) else loss.detach() * 0
         return {'loss': loss, 'accuracy': right, **values}
 
-    def _consistency(self, prediction: Prediction, batch: Batch) -> Tensor:
+    def _consistency(self, prediction: Prediction, batch: Batch) -> Consistency:
         """Mean over the masks of the whole batch."""
         sensor = self.recipe.sensor
         spacing = math.radians(sensor.fov_up_deg - sensor.fov_down_deg) / sensor.beams
         distance = batch.points.points[:, :3].norm(dim=1)
         trust = depth_trust(distance, batch.mask_id, spacing, sensor.sensor_height_m)
         settings = ConsistencySettings(divergence=self.recipe.losses.divergence)
+        teacher = None
+        if self.recipe.losses.teacher == 'average':
+            with torch.no_grad():
+                teacher = self.final_network(batch.points).logits
         return mask_consistency(prediction.logits, batch.mask_id, settings, trust=trust, label=batch.label,
-                                features=prediction.features).loss
+                                features=prediction.features, teacher=teacher)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.batches_done += 1

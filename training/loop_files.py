@@ -14,7 +14,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from training.loop import SegmentationTask
 from training.run_record import write_record
 
-LOG_FIELDS = ('step', 'minutes', 'learning_rate', 'loss', 'cross_entropy', 'lovasz', 'consistency', 'accuracy')
+LOG_FIELDS = ('step', 'minutes', 'learning_rate', 'loss', 'cross_entropy', 'lovasz', 'consistency', 'mask_vote',
+              'accuracy')
 LOG, LAST, BEST = 'log.csv', 'last.ckpt', 'best.ckpt'
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sam2amml_core.bundle import Normalisation, SensorGeometry
-from sam2amml_core.losses.mask_consistency import Divergence
+from sam2amml_core.losses.mask_consistency import OWN_MEAN, Divergence
 from training.datasets.open import Format
 
 
@@ -22,6 +22,7 @@ class DataSettings(_Strict):
     layout      auto, semantic_kitti, nuscenes, own or cached
     train, validation  splits
     fraction    share of the training split that has labels: fixed scenes, see ``datasets.fractions``
+    unlabelled  so many sweeps without labels, of the rest of the split, join every batch with mask consistency alone
     schema      of cached sweeps, which can be read in either
     masks       folder that ``sam2amml masks`` wrote, or None
     masks_shuffled  each sweep gets the masks of another: the control that tells masks from chance
@@ -35,6 +36,7 @@ class DataSettings(_Strict):
     train: str = 'train'
     validation: str | None = 'val'
     fraction: float = Field(default=1.0, gt=0, le=1)
+    unlabelled: int = Field(default=0, ge=0)
     schema_name: str = Field(default='semantic_kitti', alias='schema')
     masks: str | None = None
     masks_shuffled: bool = False
@@ -89,6 +91,8 @@ class LossSettings(_Strict):
 
     class_power    cross-entropy weighs classes by frequency ** -class_power; 0: all alike
     consistency    mask consistency (SAM2-AMML), with a ``divergence`` of ``losses.mask_consistency``; needs data.masks
+    mask_vote      one vote of each labelled mask, see there; needs data.masks
+    teacher        who says what a mask should: the network itself, or its average (loop.ema), at a third more time
     points, lovasz_points  of each sweep so many random points enter; Lovasz-softmax sorts them
     """
 
@@ -98,6 +102,8 @@ class LossSettings(_Strict):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     consistency: float = Field(default=0.0, ge=0)
     divergence: Divergence = 'kl'
+    mask_vote: float = Field(default=0.0, ge=0)
+    teacher: Literal['itself', 'average'] = 'itself'
     points: int = Field(default=60_000, ge=1)
     lovasz_points: int = Field(default=16_000, ge=1)
 
@@ -166,3 +172,18 @@ class Recipe(_Strict):
     losses: LossSettings = LossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     loop: LoopSettings
+
+    @model_validator(mode='after')
+    def _fits(self) -> Recipe:
+        losses = self.losses
+        if (losses.consistency > 0 or losses.mask_vote > 0) and self.data.masks is None:
+            raise ValueError('losses.consistency and losses.mask_vote need masks; give their folder as data.masks')
+        if losses.teacher == 'average' and self.loop.ema is None:
+            raise ValueError('losses.teacher=average needs averaged weights; set loop.ema, such as 0.99')
+        if losses.teacher == 'average' and losses.divergence in OWN_MEAN:
+            raise ValueError(f'losses.divergence={losses.divergence} takes no teacher')
+        if self.data.unlabelled and not losses.consistency:
+            raise ValueError('data.unlabelled needs losses.consistency: nothing else teaches on sweeps without labels')
+        if self.data.unlabelled and self.data.fraction == 1:
+            raise ValueError('data.unlabelled at data.fraction=1: every sweep has labels')
+        return self

@@ -1,39 +1,104 @@
-"""The table of results from the folders of runs: one row per experiment, its seeds together."""
+"""Rows of results from the folders of runs: one row per experiment, its seeds together."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from sam2amml_core.errors import InputError
 from training.run_record import RUN_FILE, read_record
+from training.scoring.paired import paired
 
 Row = dict[str, Any]
 
+GROUP = ('experiment', 'backbone', 'label_fraction', 'variant')
+"""What runs of one row share; they differ by seed."""
+
+SHARED = ('test_data', 'split', 'sweeps', 'test_time_augmentation', 'parameters', 'scans')
+SCORES = ('miou', 'miou_in_frustum', 'miou_out_of_frustum', 'miou_by_distance', 'per_class')
+COMPARED = ('miou', 'miou_in_frustum', 'miou_out_of_frustum')
+BASELINE = 'baseline'
+
 
 def collect(root: Path, split: str = 'test') -> list[Row]:
-    """Rows from all runs below ``root`` that ended and were scored on ``split``; percent, sorted by experiment.
-
-    experiment, backbone, label_fraction (0..1), variant  what was run; runs that share them differ by seed
-    seeds              list of int
-    miou_mean, miou_std, miou_in_frustum, miou_out_of_frustum, miou_by_distance, per_class  means over seeds
-    runs               per seed: score, commit, hardware, wall minutes, steps, command
-    Raises InputError when there is none, or two runs of one experiment share a seed.
-    """
-    groups: dict[tuple[str, str, float, str], list[Row]] = defaultdict(list)
+    """All runs below ``root`` that ended and were scored on ``split``: what their row shares, seed, scores in percent,
+    commit, hardware, wall minutes, steps, commands. Raises InputError when there is none."""
+    runs = []
     for path in sorted(root.rglob(RUN_FILE)):
-        record = read_record(path.parent)
-        scores = path.parent / f'scores_{split}.json'
+        record, scores = read_record(path.parent), path.parent / f'scores_{split}.json'
         if 'finished' in record and scores.is_file():
-            key = (record['name'], record['backbone'], float(record['fraction']), record['variant'])
-            groups[key].append({**record, 'scores': read_scores(scores)})
-    if not groups:
+            runs.append(_run(record, read_scores(scores)))
+    if not runs:
         raise InputError(f'{root} holds no finished run with scores_{split}.json; run sam2amml train, then evaluate')
-    return [_row(key, runs) for key, runs in sorted(groups.items())]
+    return runs
+
+
+def rows_of(runs: Iterable[Row]) -> list[Row]:
+    """Rows from runs, sorted by what ``GROUP`` names; means over seeds, in percent.
+
+    experiment, backbone, label_fraction (0..1), variant, seeds
+    miou_mean, miou_std, miou_in_frustum, miou_out_of_frustum, miou_by_distance, per_class
+    versus_baseline    of runs with the seeds of a baseline: for each of ``COMPARED`` what ``paired`` says
+    runs               per seed: scores, commit, hardware, wall minutes, steps, commands
+    Raises InputError when two runs of one row share a seed, or were tested on different data.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for run in runs:
+        groups[tuple(run[name] for name in GROUP)].append(run)
+    rows = [_row(sorted(group, key=lambda run: run['seed'])) for _, group in sorted(groups.items())]
+    baselines = {tuple(row[name] for name in GROUP[:-1]): row for row in rows if row['variant'] == BASELINE}
+    for row in rows:
+        baseline = baselines.get(tuple(row[name] for name in GROUP[:-1]))
+        if baseline is not None and baseline is not row:
+            row['versus_baseline'] = compare([(row, baseline)])
+    return rows
+
+
+def pooled(rows: Sequence[Row]) -> list[Row]:
+    """``versus_baseline`` over all backbones, for each experiment, share of labels and variant that has several."""
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.get('versus_baseline'):
+            groups[row['experiment'], row['label_fraction'], row['variant']].append(row)
+    baselines = {tuple(row[name] for name in GROUP[:-1]): row for row in rows if row['variant'] == BASELINE}
+    return [{'experiment': key[0], 'label_fraction': key[1], 'variant': key[2],
+             'versus_baseline': compare([(row, baselines[tuple(row[name] for name in GROUP[:-1])]) for row in group])}
+            for key, group in sorted(groups.items()) if len(group) > 1]
+
+
+def compare(rows: Sequence[tuple[Row, Row]]) -> Row | None:
+    """Runs of a row against those of its baseline with the same seed, all pairs of all rows together."""
+    pairs = []
+    for row, baseline in rows:
+        other = {run['seed']: run for run in baseline['runs']}
+        pairs += [(run, other[run['seed']]) for run in row['runs'] if run['seed'] in other]
+    found = {}
+    for name in COMPARED:
+        known = [(mine[name], his[name]) for mine, his in pairs if None not in (mine.get(name), his.get(name))]
+        found[name] = paired(*zip(*known, strict=True)) if known else None
+    return found if pairs else None
+
+
+def runs_in(path: Path) -> list[Row]:
+    """The runs that a results.json holds, or none if it is not there; rows of shipped models are none."""
+    if not path.is_file():
+        return []
+    try:
+        rows = json.loads(path.read_text(encoding='utf-8'))
+        return [{**{name: row[name] for name in (*GROUP, *SHARED)}, **run}
+                for row in rows if row['seeds'] for run in row['runs']]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f'{path} cannot be read: {error!r}; delete it to write it anew') from error
+
+
+def together(new: Sequence[Row], old: Sequence[Row]) -> list[Row]:
+    """All runs; an old one gives way to a new one of its row and seed."""
+    renewed = {tuple(run[name] for name in (*GROUP, 'seed')) for run in new}
+    return [*new, *(run for run in old if tuple(run[name] for name in (*GROUP, 'seed')) not in renewed)]
 
 
 def read_scores(path: Path) -> Row:
@@ -51,34 +116,39 @@ def model_row(path: Path) -> Row:
     """A row for a shipped model from the JSON that ``sam2amml evaluate MODEL --output`` wrote."""
     scores = read_scores(path)
     return {'experiment': f'{scores["model"]} (shipped)', 'backbone': 'as exported', 'label_fraction': 1.0,
-            'variant': 'shipped model', 'seeds': [], **_means([scores]), 'test_data': scores['data'],
-            'split': scores['split'], 'runs': [{'commit': scores['commit'], 'evaluate': scores['command'],
-                                                'miou': scores['miou']}]}
+            'variant': 'shipped model', 'seeds': [], **_means([scores]), 'sweeps': scores['sweeps'],
+            'test_data': scores['data'], 'split': scores['split'],
+            'runs': [{'commit': scores['commit'], 'evaluate': scores['command'], 'miou': scores['miou']}]}
 
 
-def _row(key: tuple[str, str, float, str], runs: list[Row]) -> Row:
-    runs = sorted(runs, key=lambda run: run['seed'])
-    seeds = [run['seed'] for run in runs]
-    if len(set(seeds)) < len(seeds):
-        raise InputError(f'two runs of {key[0]} with {key[1]} share a seed ({seeds}); give one of them another name, '
-                         'or move it away')
-    scores = [run['scores'] for run in runs]
+def _run(record: Row, scores: Row) -> Row:
     return {
-        'experiment': key[0], 'backbone': key[1], 'label_fraction': key[2], 'variant': key[3], 'seeds': seeds,
-        **_means(scores), 'test_data': scores[0]['data'], 'split': scores[0]['split'],
-        'test_time_augmentation': scores[0]['test_time_augmentation'], 'parameters': runs[0]['parameters'],
-        'scans': runs[0]['scans'],
-        'runs': [{'seed': run['seed'], 'miou': run['scores']['miou'], 'minutes': run['minutes'],
-                  'steps': run['steps_done'], 'processes': run['processes'], 'threads': run['threads'],
-                  'hardware': run['hardware'], 'commit': run['commit'], 'command': run['command'],
-                  'evaluate': run['scores']['command']} for run in runs]}
+        'experiment': record['name'], 'backbone': record['backbone'], 'label_fraction': float(record['fraction']),
+        'variant': record['variant'], 'test_data': scores['data'], 'split': scores['split'],
+        'sweeps': scores['sweeps'], 'test_time_augmentation': scores['test_time_augmentation'],
+        'parameters': record['parameters'], 'scans': record['scans'], 'seed': record['seed'],
+        **{name: scores[name] for name in SCORES}, 'minutes': record['minutes'], 'steps': record['steps_done'],
+        'processes': record['processes'], 'threads': record['threads'], 'hardware': record['hardware'],
+        'commit': record['commit'], 'command': record['command'], 'evaluate': scores['command']}
+
+
+def _row(runs: list[Row]) -> Row:
+    first, seeds = runs[0], [run['seed'] for run in runs]
+    title = f'{first["experiment"]} with {first["backbone"]}, {first["variant"]}'
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f'two runs of {title} share a seed ({seeds}); give one of them another name, or move it away')
+    for name in ('test_data', 'split', 'sweeps', 'test_time_augmentation'):
+        if len({run[name] for run in runs}) > 1:
+            raise InputError(f'runs of {title} differ in {name}: {[run[name] for run in runs]}; score them alike')
+    return {**{name: first[name] for name in GROUP}, 'seeds': seeds, **_means(runs),
+            **{name: first[name] for name in SHARED},
+            'runs': [{name: value for name, value in run.items() if name not in (*GROUP, *SHARED)} for run in runs]}
 
 
 def _means(scores: Sequence[Row]) -> Row:
     values = [score['miou'] for score in scores]
     names = dict.fromkeys(name for score in scores for name in score['per_class'])
     return {
-        'sweeps': scores[0]['sweeps'],
         'miou_mean': round(mean(values), 2), 'miou_std': round(stdev(values), 2) if len(values) > 1 else None,
         **{name: _mean([score[name] for score in scores]) for name in ('miou_in_frustum', 'miou_out_of_frustum')},
         'miou_by_distance': {name: _mean([score['miou_by_distance'][name] for score in scores])
@@ -89,53 +159,3 @@ def _means(scores: Sequence[Row]) -> Row:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return round(mean(known), 2) if known else None
-
-
-def markdown(rows: Sequence[Row], note: str = '') -> str:
-    """The page: a ``note`` of the author's, a table of experiments, IoU by class, and the commands behind the numbers.
-    """
-    lines = ['# Results', '',
-             'Written by `sam2amml results`; the same numbers are in [results.json](results.json). mIoU in percent, '
-             'mean and standard', 'deviation over seeds, scored as the benchmark of the data does, last checkpoint, '
-             'no test-time augmentation unless it says so.', '', *([note, ''] if note else []),
-             '| experiment | backbone | labels | variant | trained on | seeds | tested on | mIoU | in view '
-             '| out of view | minutes | hardware |', '|---|---|---|---|---|---|---|---|---|---|---|---|']
-    for row in rows:
-        spread = '' if row['miou_std'] is None else f' ± {row["miou_std"]:.2f}'
-        runs = row['runs']
-        minutes = [run['minutes'] for run in runs if 'minutes' in run]
-        tta = f' ({row["test_time_augmentation"]})' if row.get('test_time_augmentation') else ''
-        lines.append(
-            f'| {row["experiment"]} | {row["backbone"]} | {100 * row["label_fraction"]:g} % | {row["variant"]}{tta} | '
-            f'{_trained_on(row)} | {", ".join(map(str, row["seeds"])) or "-"} | '
-            f'{row["sweeps"]} sweeps of {row["test_data"]} {row["split"]} | {row["miou_mean"]:.2f}{spread} | '
-            f'{_cell(row["miou_in_frustum"])} | {_cell(row["miou_out_of_frustum"])} | '
-            f'{f"{mean(minutes):.1f}" if minutes else "-"} | {runs[0].get("hardware", "-")} |')
-    lines += ['', '## By distance and class', '', _wide(rows), '', '## Command -> number', '']
-    for row in rows:
-        for run in row['runs']:
-            seed = f', seed {run["seed"]}' if 'seed' in run else ''
-            lines.append(f'- {row["experiment"]}, {row["backbone"]}{seed}: **{run["miou"]:.2f}** at commit '
-                         f'`{run["commit"]}`')
-            lines += [f'  - `{run[name]}`' for name in ('command', 'evaluate') if run.get(name)]
-    return '\n'.join(lines) + '\n'
-
-
-def _trained_on(row: Row) -> str:
-    if 'scans' not in row:
-        return 'see bundle.yaml'
-    return f'{row["scans"]} sweeps, {" / ".join(map(str, sorted({run["steps"] for run in row["runs"]})))} steps'
-
-
-def _wide(rows: Sequence[Row]) -> str:
-    heads = [f'{row["experiment"]}, {row["backbone"]}, on {row["test_data"]}' for row in rows]
-    names = dict.fromkeys(name for row in rows for name in (*row['miou_by_distance'], *row['per_class']))
-    lines = ['| | ' + ' | '.join(heads) + ' |', '|---|' + '---|' * len(rows)]
-    for name in names:
-        values = ({**row['miou_by_distance'], **row['per_class']}.get(name) for row in rows)
-        lines.append(f'| {name} | ' + ' | '.join(_cell(value) for value in values) + ' |')
-    return '\n'.join(lines)
-
-
-def _cell(value: float | None) -> str:
-    return '-' if value is None else f'{value:.1f}'

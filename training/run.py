@@ -18,7 +18,7 @@ from sam2amml_core.lidar.backbones.catalogue import create
 from sam2amml_core.losses.segmentation import class_weights
 from training.batches import TrainingSamples, class_counts
 from training.checkpoint import read_checkpoint
-from training.datasets.open import open_split, share_of
+from training.datasets.open import open_split, rest_of, share_of
 from training.datasets.scans import MaskIds, ScanSet
 from training.datasets.stored_masks import StoredMasks
 from training.loop import STATE, SegmentationTask, ValidationSamples
@@ -40,18 +40,28 @@ class Machine:
     progress: bool = True
 
 
-def open_training(recipe: Recipe) -> tuple[ScanSet, ScanSet | None]:
-    """The training split's fraction and the validation split. Raises InputError when labels or splits are missing."""
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The labelled fraction of the training split, the rest of it if it is wanted, and the validation split."""
+
+    labelled: ScanSet
+    unlabelled: ScanSet | None
+    validation: ScanSet | None
+
+
+def open_training(recipe: Recipe) -> TrainingData:
+    """The data of a recipe. Raises InputError when labels or splits are missing."""
     data, root = recipe.data, Path(recipe.data.root)
-    training = share_of(open_split(root, data.train, data.layout, data.schema_name), data.fraction)
-    if data.validation is None:
-        return training, None
-    return training, open_split(root, data.validation, data.layout, data.schema_name)
+    whole = open_split(root, data.train, data.layout, data.schema_name)
+    rest = rest_of(whole, data.fraction) if data.unlabelled else None
+    validation = open_split(root, data.validation, data.layout, data.schema_name) if data.validation else None
+    return TrainingData(share_of(whole, data.fraction), rest, validation)
 
 
 def prepare_task(recipe: Recipe, folder: Path, command: str = '') -> SegmentationTask:
     """The module that Lightning trains, with its data; ``folder`` keeps the counts of classes."""
-    data, held_out = open_training(recipe)
+    opened = open_training(recipe)
+    data, held_out = opened.labelled, opened.validation
     counted = recipe.data.draw == 'balanced' or recipe.losses.class_power > 0
     counts = class_counts(data, folder / 'class_counts.npz') if counted else None
     weight = None
@@ -60,7 +70,7 @@ def prepare_task(recipe: Recipe, folder: Path, command: str = '') -> Segmentatio
     torch.manual_seed(recipe.loop.seed)
     network = create(recipe.backbone, len(data.schema) - 1, recipe.sensor)
     samples = TrainingSamples(data, recipe, network.input_spec, counts if recipe.data.draw == 'balanced' else None,
-                              mask_source(recipe))
+                              mask_source(recipe), opened.unlabelled)
     validation = None
     if held_out is not None:
         if held_out.schema.names != data.schema.names:
@@ -113,10 +123,8 @@ def steps_of(recipe: Recipe, scans: int, processes: int) -> int:
 
 
 def mask_source(recipe: Recipe) -> MaskIds | None:
-    """Where mask ids of scans come from; needed only by the consistency loss. Raises InputError when it lacks them."""
+    """Where mask ids of scans come from. Raises InputError when the folder is not there."""
     if recipe.data.masks is None:
-        if recipe.losses.consistency > 0:
-            raise InputError('losses.consistency needs masks; give their folder as data.masks')
         return None
     return StoredMasks(Path(recipe.data.masks), recipe.data.masks_shuffled)
 

@@ -9,7 +9,13 @@ A mask m has points i with logits z_i, p_i = softmax(z_i), trust u_i, and sg sto
     a_m = r_m * n_m^(1/2) if n_m >= 3 and r_m is large enough, else 0,      n_m = sum_i u_i
     L   = sum_m a_m (1 / n_m) sum_i u_i D(q_m, p_i) / sum_m a_m
 
-Each mask is averaged before masks are, so a large mask counts by the root of its size only. The divergences D:
+Each mask is averaged before masks are, so a large mask counts by the root of its size only. With a teacher, another
+network (averaged weights: Tarvainen and Valpola, 2017) says the p_i that w_i and q_m are made of. A mask that labels
+know to be of class y_m also has a vote, one per object however many points it has:
+
+    V   = sum_m a_m (-log pbar_m[y_m]) / sum_m a_m,       pbar_m = sum_i u_i p_i / n_m   with its gradient
+
+The divergences D:
 
     kl               KL(q_m || p_i), gradient (p_i - q_m): bounded, and never lost on points that are surely wrong
     logit_variance   |z_i - mean_m z|^2 / C                    after SAM_RS (Ma et al., TGRS 2024)
@@ -32,6 +38,9 @@ from sam2amml_core.errors import InputError
 from sam2amml_core.losses.segments import segment_mean, segment_sum
 
 Divergence = Literal['kl', 'logit_variance', 'jensen_shannon', 'hard_majority', 'prototype']
+
+OWN_MEAN: tuple[Divergence, ...] = ('logit_variance', 'jensen_shannon')
+"""Divergences from the points' own mean, through which the gradient flows: no teacher can replace it."""
 
 
 @dataclass(frozen=True)
@@ -59,53 +68,62 @@ class ConsistencySettings:
 
 @dataclass(frozen=True, eq=False)
 class Consistency:
-    """The loss, and what to watch: masks there were, those that counted, and the mean disagreement with them."""
+    """The loss L and the vote V, and what to watch: masks there were, and those that counted."""
 
     loss: Tensor
+    vote: Tensor
     masks: int
     active_masks: int
 
 
 @dataclass(frozen=True, eq=False)
 class _Masks:
-    """M masks with their P points: mask of each point, what each mask says, its size and weight; all detached."""
+    """M masks with their P points: mask of each point, what each mask says, its size and weight; all detached.
+
+    ``labelled``, what of the weight belongs to masks with labels, whose commonest is ``label`` (counted from 0).
+    """
 
     owner: Tensor
     trust: Tensor
     size: Tensor
     target: Tensor
     weight: Tensor
+    label: Tensor
+    labelled: Tensor
 
 
 def mask_consistency(scores: Tensor, mask: Tensor, settings: ConsistencySettings, *, trust: Tensor | None = None,
-                     label: Tensor | None = None, features: Tensor | None = None) -> Consistency:
+                     label: Tensor | None = None, features: Tensor | None = None,
+                     teacher: Tensor | None = None) -> Consistency:
     """Consistency of ``scores`` [N, C] (logits) with masks.
 
     mask      int64 [N], 0 = no mask; ids of different images and sweeps of a batch must differ
     trust     float [N] in 0..1, how sure it is that the point belongs to its mask; None: all 1
     label     int64 [N] train ids, 0 = unknown; None: without labels. They judge and sharpen masks
     features  float [N, D], for ``prototype`` alone
+    teacher   float [N, C], logits of another network, whose masks' means are then what points should say; None: own.
+              ``logit_variance`` and ``jensen_shannon`` have no such mean, and are refused
 
-    Without any mask that counts the loss is 0 and still has a gradient. Raises ``InputError`` on arrays that do not
-    match.
+    Without any mask that counts both losses are 0 and still have a gradient. Raises ``InputError`` on arrays that do
+    not match.
     """
-    _check(scores, mask, trust, label, features, settings)
+    _check(scores, mask, settings, trust=trust, label=label, features=features, teacher=teacher)
     point = torch.nonzero(mask > 0).flatten()
     if not len(point):
-        return Consistency(scores.sum() * 0, 0, 0)
+        return Consistency(scores.sum() * 0, scores.sum() * 0, 0, 0)
     _, owner = torch.unique(mask[point], return_inverse=True)
     logits = scores[point].float()
     log_p = logits.log_softmax(1)
     u = torch.ones(len(point), device=scores.device) if trust is None else trust[point].float()
-    masks = _judge(log_p.detach(), owner, u, None if label is None else label[point], settings)
+    told = log_p if teacher is None else teacher[point].float().log_softmax(1)
+    masks = _judge(told.detach(), owner, u, None if label is None else label[point], settings)
     if settings.divergence == 'prototype' and features is not None:
         distance = _prototype(features[point].float(), masks, settings.temperature)
     else:
         distance = _divergence(logits, log_p, masks, settings.divergence)
     per_mask = segment_sum(masks.trust * distance, owner, len(masks.size)) / masks.size.clamp(min=1e-6)
-    total = masks.weight.sum()
-    loss = (masks.weight * per_mask).sum() / total.clamp(min=1e-6)
-    return Consistency(loss, len(masks.size), int((masks.weight > 0).sum()))
+    loss = (masks.weight * per_mask).sum() / masks.weight.sum().clamp(min=1e-6)
+    return Consistency(loss, _vote(log_p, masks), len(masks.size), int((masks.weight > 0).sum()))
 
 
 def warm_up(progress: float, start: float = 0.05, length: float = 0.10) -> float:
@@ -120,6 +138,7 @@ def _judge(log_p: Tensor, owner: Tensor, u: Tensor, label: Tensor | None, settin
     target = segment_mean(p, u * p.max(1).values, owner, count)
     purity = target.max(1).values
     limit = torch.full_like(purity, settings.min_agreement)
+    has_label, said = torch.zeros_like(purity, dtype=torch.bool), target.argmax(1)
     if label is not None:
         votes = segment_sum(F.one_hot(label, p.shape[1] + 1)[:, 1:].float() * u[:, None], owner, count)
         known = votes.sum(1)
@@ -128,9 +147,17 @@ def _judge(log_p: Tensor, owner: Tensor, u: Tensor, label: Tensor | None, settin
         purity = torch.where(has_label, label_purity, purity)
         limit = torch.where(has_label, torch.full_like(limit, settings.min_label_purity), limit)
         mix = (settings.label_mix * has_label)[:, None]
-        target = (1 - mix) * target + mix * F.one_hot(votes.argmax(1), p.shape[1])
+        said = votes.argmax(1)
+        target = (1 - mix) * target + mix * F.one_hot(said, p.shape[1])
     counts = (size >= settings.min_points) & (purity >= limit)
-    return _Masks(owner, u, size, target, torch.where(counts, purity * size.sqrt(), 0.0))
+    weight = torch.where(counts, purity * size.sqrt(), 0.0)
+    return _Masks(owner, u, size, target, weight, said, weight * has_label)
+
+
+def _vote(log_p: Tensor, masks: _Masks) -> Tensor:
+    right = log_p.gather(1, masks.label[masks.owner][:, None]).squeeze(1).exp()
+    share = segment_sum(masks.trust * right, masks.owner, len(masks.size)) / masks.size.clamp(min=1e-6)
+    return (masks.labelled * -share.clamp(min=1e-6).log()).sum() / masks.labelled.sum().clamp(min=1e-6)
 
 
 def _divergence(logits: Tensor, log_p: Tensor, masks: _Masks, kind: Divergence) -> Tensor:
@@ -163,12 +190,17 @@ def _prototype(features: Tensor, masks: _Masks, temperature: float) -> Tensor:
     return F.cross_entropy(similarity, masks.owner, reduction='none')
 
 
-def _check(scores: Tensor, mask: Tensor, trust: Tensor | None, label: Tensor | None, features: Tensor | None,
-           settings: ConsistencySettings) -> None:
+def _check(scores: Tensor, mask: Tensor, settings: ConsistencySettings, **given: Tensor | None) -> None:
     if scores.ndim != 2:
         raise InputError(f'scores have shape {list(scores.shape)}; give [points, classes]')
-    for name, values in (('mask', mask), ('trust', trust), ('label', label), ('features', features)):
+    for name, values in {'mask': mask, **given}.items():
         if values is not None and len(values) != len(scores):
             raise InputError(f'{name} has {len(values)} rows for {len(scores)} points; give one for each point')
-    if settings.divergence == 'prototype' and features is None:
+    teacher = given['teacher']
+    if teacher is not None and teacher.shape != scores.shape:
+        raise InputError(f'teacher has shape {list(teacher.shape)}, scores {list(scores.shape)}; give the same')
+    if teacher is not None and settings.divergence in OWN_MEAN:
+        raise InputError(f'divergence {settings.divergence!r} measures points against their own mean and takes no '
+                         'teacher; choose kl, hard_majority or prototype')
+    if settings.divergence == 'prototype' and given['features'] is None:
         raise InputError("divergence 'prototype' needs features of the points; give a backbone that returns them")

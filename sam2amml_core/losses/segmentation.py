@@ -35,12 +35,12 @@ def lovasz_softmax(scores: Tensor, label: Tensor) -> Tensor:
     known = label > 0
     if not bool(known.any()):
         return scores.sum() * 0
-    probability = scores[known].float().softmax(1)
+    of_class = scores[known].float().softmax(1).unbind(1)  # at once: gradients of single columns would each be a matrix
     label = label[known] - 1
     losses = []
-    for c in label.unique():
+    for c in label.unique().tolist():
         target = (label == c).float()
-        error, order = (target - probability[:, c]).abs().sort(descending=True)
+        error, order = (target - of_class[c]).abs().sort(descending=True)
         losses.append(torch.dot(error, _jaccard_growth(target[order])))
     return torch.stack(losses).mean()
 

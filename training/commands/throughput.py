@@ -46,7 +46,8 @@ def run(recipe_name: str, changes: tuple[str, ...], seconds: float, threads: int
 
 def _loader_rate(task: SegmentationTask, seconds: float) -> tuple[float, list[Batch]]:
     loop = task.recipe.loop
-    loader: DataLoader[Any] = DataLoader(task.samples, batch_sampler=StepSampler(loop.batch, 0, 1_000_000),
+    loader: DataLoader[Any] = DataLoader(task.samples, batch_sampler=StepSampler(
+        loop.batch, 0, 1_000_000, unlabelled=task.recipe.data.unlabelled),
                                          collate_fn=join, **loader_settings(loop.workers))
     kept: list[Batch] = []
     count, stream = 0, iter(loader)
@@ -55,7 +56,7 @@ def _loader_rate(task: SegmentationTask, seconds: float) -> tuple[float, list[Ba
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
         kept = [*kept[-2:], next(stream)]
-        count += loop.batch
+        count += len(kept[-1].names)
     return count / (time.perf_counter() - start), kept
 
 
@@ -77,4 +78,4 @@ def _step_rate(task: SegmentationTask, batches: list[Batch], seconds: float) -> 
     while count < 2 or time.perf_counter() - start < seconds:
         step(batches[count % len(batches)])
         count += 1
-    return count * task.recipe.loop.batch / (time.perf_counter() - start)
+    return count * len(batches[0].names) / (time.perf_counter() - start)

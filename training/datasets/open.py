@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import CameraView, PointCloud
 from sam2amml_core.labels import ClassSchema
@@ -79,6 +81,24 @@ class Subset:
 
     def views(self, index: int, images: bool = True) -> tuple[CameraView, ...]:
         return self.whole.views(self.indices[index], images)
+
+
+@dataclass(frozen=True, eq=False)
+class WithoutLabels(Subset):
+    """Some scans of another set, whose labels are not even read: all 0."""
+
+    def truth(self, index: int) -> Truth:
+        points = self.points(index)
+        return Truth(np.zeros(points, np.uint8), np.zeros(points, np.uint32))
+
+
+def rest_of(data: ScanSet, fraction: float) -> WithoutLabels:
+    """The scans that ``share_of`` leaves out, without their labels. Raises InputError when there is none."""
+    taken = set(chosen(data.scans, fraction))
+    rest = [i for i in range(len(data)) if i not in taken]
+    if not rest:
+        raise InputError(f'a fraction of {fraction:g} takes all {len(data)} scans; none is left without labels')
+    return WithoutLabels(data, rest)
 
 
 def share_of(data: ScanSet, fraction: float) -> ScanSet:

@@ -1,0 +1,52 @@
+"""``sam2amml amml``: cells of the experiment on SAM2-AMML, trained and scored one after the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sam2amml_core.errors import InputError
+from training.experiments.amml import Cell, Method
+from training.loop_files import LAST
+from training.run_record import RUN_FILE, read_record
+
+
+def run(cells: Sequence[Cell], data: Path, runs: Path, steps: int, method: Method, threads: int,
+        listed: bool = False) -> int:
+    """Train and score what is missing of ``cells`` in folders below ``runs``; return how many were.
+
+    A run that was stopped goes on. With ``listed`` only the commands are printed. Each run is a process of its own, of
+    the commands that a person would type. Raises InputError when one fails.
+    """
+    console, done = Console(stderr=True), 0
+    plans = [(cell, runs / cell.name, cell.changes(data, steps, method)) for cell in cells]
+    for cell, folder, changes in plans:
+        if is_done(folder):
+            continue
+        resume = ['--resume'] if (folder / LAST).is_file() else []
+        settings = [part for change in changes for part in ('--set', change)]
+        train = ['train', 'streetworld', *settings, '--folder', str(folder), '--threads', str(threads), *resume]
+        evaluate = ['evaluate', str(folder), '--threads', str(threads)]
+        if listed:
+            Console().print(f'sam2amml {" ".join(train)} && sam2amml {" ".join(evaluate)}', highlight=False,
+                            soft_wrap=True, markup=False)
+            continue
+        console.print(f'{cell.name} ({done + 1})', highlight=False)
+        for command in (train, evaluate):
+            ended = subprocess.run([sys.executable, '-m', 'training.cli', *command], check=False)
+            if ended.returncode:
+                raise InputError(f'{cell.name}: sam2amml {command[0]} ended with {ended.returncode}; its words are '
+                                 'above')
+        done += 1
+    return done
+
+
+def is_done(folder: Path, split: str = 'test') -> bool:
+    """Whether the run in ``folder`` ended and was scored."""
+    if not (folder / RUN_FILE).is_file() or not (folder / f'scores_{split}.json').is_file():
+        return False
+    return 'finished' in read_record(folder)

@@ -1,0 +1,1 @@
+"""Experiments: which runs make a table, and what the table says."""
