@@ -79,7 +79,7 @@ def compare(rows: Sequence[tuple[Row, Row]]) -> Row | None:
     found = {}
     for name in COMPARED:
         known = [(mine[name], his[name]) for mine, his in pairs if None not in (mine.get(name), his.get(name))]
-        found[name] = paired(*zip(*known, strict=True)) if known else None
+        found[name] = paired([mine for mine, _ in known], [his for _, his in known]) if known else None
     return found if pairs else None
 
 
