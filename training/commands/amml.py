@@ -14,6 +14,8 @@ from training.experiments.amml import Cell, Method
 from training.loop_files import LAST
 from training.run_record import RUN_FILE, read_record
 
+SCORES = 'scores_test.json'
+
 
 def run(cells: Sequence[Cell], data: Path, runs: Path, steps: int, method: Method, threads: int,
         listed: bool = False) -> int:
@@ -25,28 +27,23 @@ def run(cells: Sequence[Cell], data: Path, runs: Path, steps: int, method: Metho
     console, done = Console(stderr=True), 0
     plans = [(cell, runs / cell.name, cell.changes(data, steps, method)) for cell in cells]
     for cell, folder, changes in plans:
-        if is_done(folder):
+        trained = (folder / RUN_FILE).is_file() and 'finished' in read_record(folder)
+        if trained and (folder / SCORES).is_file():
             continue
         resume = ['--resume'] if (folder / LAST).is_file() else []
         settings = [part for change in changes for part in ('--set', change)]
         train = ['train', 'streetworld', *settings, '--folder', str(folder), '--threads', str(threads), *resume]
         evaluate = ['evaluate', str(folder), '--threads', str(threads)]
+        commands = [evaluate] if trained else [train, evaluate]
         if listed:
-            Console().print(f'sam2amml {" ".join(train)} && sam2amml {" ".join(evaluate)}', highlight=False,
+            Console().print(' && '.join(f'sam2amml {" ".join(command)}' for command in commands), highlight=False,
                             soft_wrap=True, markup=False)
             continue
         console.print(f'{cell.name} ({done + 1})', highlight=False)
-        for command in (train, evaluate):
+        for command in commands:
             ended = subprocess.run([sys.executable, '-m', 'training.cli', *command], check=False)
             if ended.returncode:
                 raise InputError(f'{cell.name}: sam2amml {command[0]} ended with {ended.returncode}; its words are '
                                  'above')
         done += 1
     return done
-
-
-def is_done(folder: Path, split: str = 'test') -> bool:
-    """Whether the run in ``folder`` ended and was scored."""
-    if not (folder / RUN_FILE).is_file() or not (folder / f'scores_{split}.json').is_file():
-        return False
-    return 'finished' in read_record(folder)
