@@ -108,7 +108,7 @@ def amml(
     seeds: Annotated[list[int] | None, typer.Option('--seed', help='Default: 0, 1, 2.')] = None,
     data: Annotated[Path, typer.Option(help='What sam2amml streetworld made, masks in it.')] = Path('out/streetworld'),
     runs: Annotated[Path, typer.Option(help='Folder for the folders of runs.')] = Path('out/runs/amml'),
-    steps: Annotated[int, typer.Option(min=1, help='Steps of every run.')] = 600,
+    steps: Annotated[int, typer.Option(min=1, help='Steps of every run.')] = 400,
     consistency: Annotated[float, typer.Option(min=0, help='Weight of the loss.')] = METHOD.consistency,
     vote: Annotated[float, typer.Option(min=0, help='Weight of the vote of labelled masks.')] = METHOD.vote,
     teacher: Annotated[str, typer.Option(help='itself, or average.')] = METHOD.teacher,

@@ -39,7 +39,7 @@ class Method:
     """
 
     consistency: float = 0.5
-    vote: float = 0.0
+    vote: float = 0.5
     teacher: str = 'itself'
     divergence: str = 'kl'
     unlabelled: int = 1
