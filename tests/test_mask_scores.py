@@ -13,7 +13,7 @@ pytest.importorskip('skimage', reason='the extra [masks] is not installed')
 
 from mask_scene import TRAIN_ID, make_scene, pixel_truth
 
-from sam2amml_core.frame import PointLabels
+from sam2amml_core.frame import Camera, CameraView, PointCloud, PointLabels
 from sam2amml_core.geometry.projection import project
 from sam2amml_core.geometry.visibility import visible_points
 from sam2amml_core.masks.lidar_masks import LidarMasks
@@ -121,3 +121,34 @@ def test_real_cars_are_found(tmp_path: Path) -> None:
 
 def test_counts_of_nothing_are_zero() -> None:
     assert (MaskCounts().recall, MaskCounts().purity, MaskCounts().coverage) == (0, 0, 0)
+
+
+def test_what_masks_could_teach_is_counted_by_hand() -> None:
+    pytest.importorskip('torch', reason='the loss needs torch (extra [train])')
+    from training.datasets.scans import Truth
+    from training.masks.supervision import Supervision, supervision
+
+    camera = Camera('front', 100, 100, np.array([[100.0, 0, 50, 0], [0, 100, 50, 0], [0, 0, 1, 0]]), np.eye(4))
+    near = np.array([[0.1 * i, 0, 10] for i in range(-7, 8)], np.float32)  # fifteen points side by side, all in view
+    xyz = np.concatenate([near, [[0, 0, 40.0]], [[0, 0, -5.0]]]).astype(np.float32)
+    label = np.array([1] * 9 + [2] + [1] * 5 + [3, 1], np.uint8)
+    ids = np.array([7] * 10 + [9] * 5 + [9, 0])  # one point of mask 7 is of another class, one of mask 9 far behind it
+
+    class One:
+        def cloud(self, index: int) -> PointCloud:
+            return PointCloud(xyz, np.zeros(len(xyz), np.float32))
+
+        def truth(self, index: int) -> Truth:
+            return Truth(label, np.zeros(len(label), np.uint32))
+
+        def views(self, index: int, images: bool = True) -> tuple[CameraView, ...]:
+            return (CameraView(camera, np.zeros((0, 0, 3), np.uint8), 0),)
+
+    found = supervision(One(), 0, lambda data, index: ids, 0.0076, 1.73)  # type: ignore[arg-type]
+    assert (found.points, found.in_view, found.masked, found.masks, found.sweeps) == (17, 16, 16, 2, 1)
+    assert found.pure == 9 + 5
+    # mask 7 counts whole; the far point of mask 9 is less than a fifth of it and is not trusted, the others by 5/6
+    assert found.used == 2 and found.trusted == pytest.approx(10 + 5 * 5 / 6)
+    assert found.trusted_pure == pytest.approx(9 + 5 * 5 / 6)
+    assert (found + found).row()['purity %'] == 87.5
+    assert Supervision().row()['purity %'] == 0

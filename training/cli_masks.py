@@ -19,6 +19,7 @@ def add_mask_commands(app: typer.Typer) -> None:
     app.command('export-encoder')(export_encoder)
     app.command('masks-report')(masks_report)
     app.command('masks-reality')(masks_reality)
+    app.command('masks-supervision')(masks_supervision)
 
 
 def pictures(
@@ -136,3 +137,17 @@ def export_encoder(
     from training.commands.export_encoder import run
 
     run(path, model, checkpoint)
+
+
+def masks_supervision(
+    data: Annotated[Path, typer.Argument(help='Root of a labelled data set.')],
+    folders: Annotated[list[Path], typer.Argument(metavar='MASKS...', help='Folders that sam2amml masks wrote.')],
+    split: Annotated[str, typer.Option(help='Of the data set.')] = 'train',
+    recipe: Annotated[str, typer.Option(help='Recipe whose LiDAR it is.')] = 'streetworld',
+    limit: Annotated[int, typer.Option(min=1, help='Sweeps to look at, evenly spread.')] = 40,
+    shuffled: Annotated[bool, typer.Option('--shuffled', help='Also with masks of other sweeps, the control.')] = False,
+) -> None:
+    """Count what stored masks could teach: points they cover, how pure they are, what the loss would use of them."""
+    from training.commands.masks_supervision import run
+
+    run(data, folders, split, recipe, limit, shuffled)
