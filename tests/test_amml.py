@@ -67,8 +67,8 @@ def test_cells_are_trained_scored_and_compared(kitti_data: Written, tmp_path: Pa
     training = open_split(data, 'train')
     for number, scan in enumerate(training.scans):
         for view in training.views(number):
-            ids = np.ones(view.image.shape[:2], np.uint16)
-            ids[:, ids.shape[1] // 2:] = 2
+            ids = np.ones((view.camera.height, view.camera.width), np.uint16)
+            ids[:, view.camera.width // 2:] = 2
             path = mask_path(data / 'true_masks', view.camera.name, scan.name)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_masks(path, make_mask_set(ids, Provenance('truth', image=image_hash(view.image))))

@@ -34,12 +34,18 @@ def streetworld(
     val: Annotated[int, typer.Option(min=1, help='Streets to validate on.')] = 12,
     test: Annotated[int, typer.Option(min=1, help='Streets to test on.')] = 24,
     sweeps: Annotated[int, typer.Option(min=1, help='Sweeps in each, two seconds apart.')] = 4,
-    cameras: Annotated[int, typer.Option(min=0, max=2, help='Cameras that take images.')] = 1,
+    cameras: Annotated[int | None, typer.Option(min=0, max=6, help=(
+        'Cameras that take images. Default: KITTI 1 ahead, nuScenes 6 all round.'))] = None,
     true_masks: Annotated[bool, typer.Option('--true-masks', help=(
         'Also the exact masks of the images, in true_masks, to compare mask generators with.'))] = False,
+    layout: Annotated[str, typer.Option(help="semantic_kitti, or nuscenes: that car's LiDAR and cameras.")
+                      ] = 'semantic_kitti',
     processes: Annotated[int, typer.Option(min=1, help='Processes to share the work.')] = 2,
 ) -> None:
-    """Make the synthetic benchmark StreetWorld: train, val and test in SemanticKITTI's layout; goes on if stopped."""
-    from training.commands.streetworld import StreetWorld, run
+    """Make the synthetic benchmark StreetWorld: train, val and test in a public layout; goes on if stopped."""
+    from typing import cast
 
-    run(root, StreetWorld(train, val, test, sweeps, cameras, true_masks), processes)
+    from training.commands.streetworld import StreetWorld, run
+    from training.world.benchmark import Layout
+
+    run(root, StreetWorld(train, val, test, sweeps, cameras, true_masks, cast(Layout, layout)), processes)

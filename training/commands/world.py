@@ -15,6 +15,7 @@ from sam2amml_core.errors import InputError
 from sam2amml_core.io.labels import make_folder
 from training.commands.world_bag import world_version
 from training.sweep_writer import FIRST_SEED
+from training.world.benchmark import MARK
 from training.world.parallel import record_parallel
 from training.world.record import street_of
 from training.world.sensors import SensorRig, kitti_rig, nuscenes_rig
@@ -25,9 +26,6 @@ from training.world.writers.nuscenes_tables import merge_scenes, scene_file, sce
 from training.world.writers.semantic_kitti import SemanticKittiSequence
 
 LAYOUTS = ('semantic_kitti', 'nuscenes')
-MARK = 'world.json'
-"""In a sequence's folder: what it is made of, and whether it is finished."""
-
 _CAMERAS = {'semantic_kitti': 2, 'nuscenes': 6}
 _IMAGES_EVERY = {'semantic_kitti': 1, 'nuscenes': 10}
 
@@ -156,7 +154,7 @@ def _nuscenes(root: Path, data: WorldData, number: int, processes: int, force: b
     return True
 
 
-def _drive(data: WorldData, number: int, processes: int, write: Callable[[SyntheticSweep], None],
+def _drive(data: WorldData, number: int, processes: int, write: Callable[[SyntheticSweep], str],
            advance: Callable[[], None]) -> None:
     seed = FIRST_SEED[data.split] + number
     for sweep in record_parallel(seed, SPLITS[data.split], data.rig, data.sweeps, processes, data.every):

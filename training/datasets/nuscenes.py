@@ -23,6 +23,7 @@ from sam2amml_core.io.images import read_image
 from sam2amml_core.io.nuscenes import LIDAR
 from sam2amml_core.labels import NUSCENES
 from training.datasets.scans import Scan, Truth, size_of, to_train
+from training.datasets.splits import named_splits
 
 _VALIDATION = ((3,), (12, 18), (35, 36), (38, 39), (92, 110), (221,), (268, 278), (329, 332), (344, 346), (519, 524),
                (552, 565), (625, 627), (629, 630), (632, 638), (770, 771), (775,), (777, 778), (780, 784), (794, 800),
@@ -39,9 +40,9 @@ SPLITS = ('train', 'val', 'trainval', 'test', 'all')
 class NuScenesLidarseg:
     """Key frames of a split, scene by scene in the order of time; clouds are turned so that x points forward.
 
-    ``split`` is one of ``SPLITS`` or scene names joined by commas. In tables of another version than v1.0-trainval and
-    v1.0-mini all scenes are in every split. Raises InputError when tables or scenes are missing, or when the category
-    table numbers classes otherwise.
+    ``split`` is one of ``SPLITS`` or scene names joined by commas; a ``splits.yaml`` in the root names splits of its
+    own. In tables of another version than v1.0-trainval and v1.0-mini all scenes are in every split. Raises InputError
+    when tables or scenes are missing, or when the category table numbers classes otherwise.
     """
 
     schema = NUSCENES
@@ -50,7 +51,8 @@ class NuScenesLidarseg:
         self.tables = NuScenesTables.open(root)
         NUSCENES.check_raw_names(self.tables.lidarseg_names, f'category table of {self.tables.root}')
         names = {record['token']: record['name'] for record in self.tables.table('scene')}
-        chosen = self._choose(split, sorted(names.values()))
+        own = named_splits(root)
+        chosen = self._choose(','.join(own[split]) if split in own else split, sorted(names.values()))
         found = []
         for sample in self.tables.samples:
             lidar = self.tables.key_frames[sample['token']].get(LIDAR)

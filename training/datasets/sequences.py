@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import CameraView, PointCloud
@@ -21,12 +20,12 @@ from sam2amml_core.io.images import read_image
 from sam2amml_core.io.labels import read_label
 from sam2amml_core.labels import SEMANTIC_KITTI, ClassSchema
 from training.datasets.scans import Scan, Truth, size_of, to_train
+from training.datasets.splits import named_splits
 
 SPLITS: dict[str, tuple[int, ...]] = {
     'train': (0, 1, 2, 3, 4, 5, 6, 7, 9, 10), 'val': (8,), 'trainval': (*range(11),), 'test': (*range(11, 22),)}
 """SemanticKITTI's sequences; papers say whether they trained on ``train`` or ``trainval``."""
 
-SPLITS_FILE = 'splits.yaml'
 CAMERAS = (2, 3)
 _IMAGES = ('.png', '.jpg')
 
@@ -125,7 +124,7 @@ def semantic_kitti(root: Path, split: str = 'train') -> SequenceFolders:
     home = next((p for p in (root / 'sequences', root / 'dataset' / 'sequences') if p.is_dir()), None)
     if home is None:
         raise InputError(f'{root} holds no folder sequences, nor dataset/sequences; give the root of SemanticKITTI')
-    splits = _splits(home.parent / SPLITS_FILE)
+    splits = named_splits(home.parent) or {name: [f'{n:02d}' for n in numbers] for name, numbers in SPLITS.items()}
     if split == 'all':
         names = sorted(path.name for path in home.iterdir() if (path / 'velodyne').is_dir())
     else:
@@ -135,18 +134,6 @@ def semantic_kitti(root: Path, split: str = 'train') -> SequenceFolders:
         raise InputError(f'{home} lacks sequences {", ".join(missing[:12])} of split {split!r}; unpack them, or choose '
                          f'one of {", ".join(splits)}, all, or names such as 00,01')
     return SequenceFolders([home / name for name in names], SEMANTIC_KITTI)
-
-
-def _splits(path: Path) -> dict[str, list[str]]:
-    if not path.is_file():
-        return {name: [f'{number:02d}' for number in numbers] for name, numbers in SPLITS.items()}
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f'{path} cannot be read: {" ".join(str(error).split())}') from error
-    if not isinstance(content, dict) or not all(isinstance(names, list) for names in content.values()):
-        raise InputError(f'{path} must map each split to a list of sequences')
-    return {str(split): [str(name) for name in names] for split, names in content.items()}
 
 
 def _has_labels(folder: Path, names: list[str]) -> bool:

@@ -16,7 +16,7 @@ from training.datasets.scans import Scan
 
 
 class DataSetSource:
-    """Sweeps are named SCENE/SWEEP. Raises InputError as ``open_split`` does."""
+    """Sweeps are named SCENE/SWEEP, as their files are. Raises InputError as ``open_split`` does."""
 
     kind = 'data set'
 
@@ -42,7 +42,7 @@ class DataSetSource:
 
 def name_of(scan: Scan) -> str:
     """SCENE/SWEEP, as the mask store calls it."""
-    return f'{scan.scene}/{scan.name.rpartition("/")[2]}'
+    return f'{scan.scene}/{scan.stem}'
 
 
 def open_source(path: Path, split: str, images: bool = True) -> InputSource:

@@ -16,6 +16,7 @@ import numpy as np
 from sam2amml_core.errors import InputError
 from sam2amml_core.frame import CameraView
 from sam2amml_core.geometry.transforms import invert, transform
+from sam2amml_core.io.bin_folder import cloud_name
 from sam2amml_core.io.labels import make_folder
 from training.world.classes import NUSCENES_RAW
 from training.world.compensation import compensated, pose_at
@@ -69,8 +70,9 @@ class SceneName:
 class NuScenesScene:
     """Writes one scene into the data set at ``root``, sweep by sweep; ``finish`` it, then ``merge_scenes``.
 
-    rig     its cameras' names are nuScenes' channels
-    made_of kept with the scene's tables, to know it again
+    rig        its cameras' names are nuScenes' channels
+    made_of    kept with the scene's tables, to know it again
+    key_every  sweeps from one key frame to the next
     Raises InputError when files cannot be written or the cameras are none of nuScenes'.
     """
 
@@ -79,6 +81,7 @@ class NuScenesScene:
     street: Street
     rig: SensorRig
     made_of: object = None
+    key_every: int = KEY_EVERY
     tables: Tables = field(default_factory=lambda: {name: [] for name in SCENE_TABLES})
 
     def __post_init__(self) -> None:
@@ -102,13 +105,13 @@ class NuScenesScene:
         self._write_log(f'{date:%Y-%m-%d}')
         self._calibrate()
 
-    def write(self, sweep: SyntheticSweep) -> None:
-        """Append one sweep with its images; every tenth, from the first on, is a key frame."""
+    def write(self, sweep: SyntheticSweep) -> str:
+        """Append one sweep with its images; return what its cloud is called. The first is a key frame."""
         period = self.rig.lidar.period
         xyz, T_world_lidar = compensated(sweep, period, 1.0)
         cloud = sweep.frame.cloud
         end_ns = cloud.stamp_ns + round(period * 1e9)
-        key = self._count % KEY_EVERY == 0
+        key = self._count % self.key_every == 0
         ring = np.zeros(len(cloud)) if cloud.ring is None else cloud.ring
         points = np.column_stack([xyz @ T_REP103_LIDAR[:3, :3], np.rint(cloud.intensity * 255), ring]).astype('<f4')
         record = self._data(LIDAR, self._us(end_ns), key, T_world_lidar, 'pcd.bin')
@@ -118,6 +121,7 @@ class NuScenesScene:
         if key:
             self._write_key_frame(sweep, record)
         self._count += 1
+        return cloud_name(Path(record['filename']))
 
     def finish(self) -> None:
         """Link the records and keep them with the data set."""
@@ -183,7 +187,7 @@ class NuScenesScene:
         T_world_ego[:3, 3] += self._shift
         self.tables['ego_pose'].append({'token': name, 'timestamp': stamp_us, **pose_fields(T_world_ego)})
         record = {
-            'token': name, 'sample_index': round(self._count / KEY_EVERY), 'ego_pose_token': name,
+            'token': name, 'sample_index': round(self._count / self.key_every), 'ego_pose_token': name,
             'calibrated_sensor_token': token('calibration', self._key, channel), 'timestamp': stamp_us,
             'fileformat': suffix.split('.')[0], 'is_key_frame': key, 'height': size[0], 'width': size[1],
             'filename': f'{"samples" if key else "sweeps"}/{channel}/{self._log}__{channel}__{stamp_us}.{suffix}'}

@@ -54,8 +54,8 @@ class SemanticKittiSequence:
         rows = {**{f'P{i}': p for i, p in enumerate(projections)}, 'Tr': self._T_cam0_lidar[:3]}
         (folder / 'calib.txt').write_text(''.join(f'{name}: {_numbers(m)}\n' for name, m in rows.items()))
 
-    def write(self, sweep: SyntheticSweep) -> None:
-        """Append one sweep with its labels, images, pose and time."""
+    def write(self, sweep: SyntheticSweep) -> str:
+        """Append one sweep with its labels, images, pose and time; return what its files are called."""
         name = f'{self._count:06d}'
         xyz, T_world_lidar = compensated(sweep, self._period, 0.5)
         stamp = sweep.frame.cloud.stamp_ns + round(self._period * 5e8)
@@ -73,6 +73,7 @@ class SemanticKittiSequence:
             poses.write(_numbers((invert(self._T_first) @ T_world_cam0)[:3]) + '\n')
             times.write(f'{(stamp - self._first_ns) / 1e9:.6e}\n')
         self._count += 1
+        return name
 
     def _raw(self, sweep: SyntheticSweep) -> np.ndarray:
         raw = SEMANTIC_KITTI_RAW[sweep.point_class]
