@@ -36,14 +36,18 @@ def test_all_cells_are_different_runs_that_the_recipe_takes(folders: Path) -> No
     assert len({cell.name for cell in all_cells}) == 90
     recipes = [find_recipe('streetworld', cell.changes(folders, 100, Method())) for cell in all_cells]
     assert len({recipe.model_dump_json() for recipe in recipes}) == 90
+    surround = cells('streetworld_surround', variants=['sam2'])[0]
+    assert find_recipe(surround.recipe, surround.changes(folders, 100, Method())).name == 'amml_surround'
+    with pytest.raises(InputError, match="does not know recipe 'nuscenes'"):
+        cells('nuscenes')
     with pytest.raises(InputError, match="no variant 'sam3'; choose of baseline, sam2"):
         cells(variants=['sam3'])
 
 
 def test_variants_differ_from_the_baseline_in_masks_and_their_losses_only(folders: Path) -> None:
     for labels in LABELS:
-        baseline, *others = (find_recipe('streetworld', Cell('minkunet18_small', labels, variant, 1).changes(
-            folders, 100, Method(vote=0.1))) for variant in VARIANTS)
+        some = (Cell('streetworld', 'minkunet18_small', labels, variant, 1) for variant in VARIANTS)
+        baseline, *others = (find_recipe('streetworld', cell.changes(folders, 100, Method(vote=0.1))) for cell in some)
         for recipe in others:
             data = recipe.data.model_copy(update={'masks': None, 'masks_shuffled': False, 'unlabelled': 0})
             losses = recipe.losses.model_copy(update={'consistency': 0.0, 'mask_vote': 0.0})
@@ -72,7 +76,7 @@ def test_cells_are_trained_scored_and_compared(kitti_data: Written, tmp_path: Pa
             path = mask_path(data / 'true_masks', view.camera.name, scan.name)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_masks(path, make_mask_set(ids, Provenance('truth', image=image_hash(view.image))))
-    wanted = cells(BACKBONES[:1], [0.34], ['baseline', 'true-boundary'], [0])
+    wanted = cells('streetworld', BACKBONES[:1], [0.34], ['baseline', 'true-boundary'], [0])
     assert run(wanted, data, runs, 1, Method(), 1, listed=True) == 0
     assert capfd.readouterr().out.count('sam2amml train streetworld') == 2 and not runs.exists()
     assert run(wanted, data, runs, 1, Method(), 1) == 2
@@ -80,11 +84,11 @@ def test_cells_are_trained_scored_and_compared(kitti_data: Written, tmp_path: Pa
     baseline, masks = rows_of(collect(runs))
     assert (baseline['variant'], masks['variant']) == ('baseline', 'true-boundary')
     assert masks['versus_baseline']['miou']['pairs'] == 1 and baseline['label_fraction'] == 0.34
-    recipe = json.loads((runs / wanted[1].name / 'run.json').read_text())['recipe']
+    recipe = json.loads((runs / 'amml' / wanted[1].name / 'run.json').read_text())['recipe']
     assert recipe['data']['unlabelled'] == 1 and recipe['losses']['consistency'] == Method().consistency
-    (runs / wanted[0].name / 'scores_test.json').unlink()  # as if stopped in between
+    (runs / 'amml' / wanted[0].name / 'scores_test.json').unlink()  # as if stopped in between
     run(wanted[:1], data, runs, 1, Method(), 1, listed=True)
     assert 'train streetworld' not in capfd.readouterr().out
-    (runs / wanted[0].name / 'last.ckpt').write_bytes(b'')
+    (runs / 'amml' / wanted[0].name / 'last.ckpt').write_bytes(b'')
     with pytest.raises(InputError, match='sam2amml evaluate ended with'):
         run(wanted[:1], data, runs, 1, Method(), 1)

@@ -27,8 +27,9 @@ def add_training_commands(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help='A shipped recipe (street64, street32, streetworld, semantic_kitti, '
-                                               'nuscenes) or a YAML file.')] = 'street64',
+    recipe: Annotated[str, typer.Argument(help=(
+        'A shipped recipe (street64, street32, streetworld, streetworld_surround, semantic_kitti, nuscenes) or a YAML '
+        'file.'))] = 'street64',
     changes: Annotated[list[str] | None, typer.Option('--set', help=(
         'Change an entry: data.root=..., loop.seed=1, data.fraction=0.01; may be repeated.'))] = None,
     folder: Annotated[Path | None, typer.Option(help='Default: out/runs/NAME.')] = None,
@@ -106,8 +107,10 @@ def amml(
     variants: Annotated[list[str] | None, typer.Option('--variant', help=(
         'baseline, sam2, superpixels, shuffled, true-boundary. Default: all.'))] = None,
     seeds: Annotated[list[int] | None, typer.Option('--seed', help='Default: 0, 1, 2.')] = None,
-    data: Annotated[Path, typer.Option(help='What sam2amml streetworld made, masks in it.')] = Path('out/streetworld'),
-    runs: Annotated[Path, typer.Option(help='Folder for the folders of runs.')] = Path('out/runs/amml'),
+    recipe: Annotated[str, typer.Option(help='streetworld, or streetworld_surround.')] = 'streetworld',
+    data: Annotated[Path | None, typer.Option(help=(
+        'What sam2amml streetworld made, masks in it. Default: as in the recipe.'))] = None,
+    runs: Annotated[Path, typer.Option(help='Folder for the folders of runs.')] = Path('out/runs'),
     steps: Annotated[int, typer.Option(min=1, help='Steps of every run.')] = 400,
     consistency: Annotated[float, typer.Option(min=0, help='Weight of the loss.')] = METHOD.consistency,
     vote: Annotated[float, typer.Option(min=0, help='Weight of the vote of labelled masks.')] = METHOD.vote,
@@ -122,7 +125,7 @@ def amml(
     from training.commands.amml import run
     from training.experiments.amml import BACKBONES, LABELS, SEEDS, VARIANTS, cells
 
-    chosen = cells(backbones or BACKBONES, labels or LABELS, variants or VARIANTS, SEEDS if seeds is None else seeds)
+    chosen = cells(recipe, backbones or BACKBONES, labels or LABELS, variants or VARIANTS, seeds or SEEDS)
     run(chosen, data, runs, steps, Method(consistency, vote, teacher, divergence, unlabelled), threads, listed)
 
 

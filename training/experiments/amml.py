@@ -1,4 +1,4 @@
-"""The experiment on SAM2-AMML's consistency loss: each cell is one run of the ``streetworld`` recipe.
+"""The experiment on SAM2-AMML's consistency loss: each cell is one run of a StreetWorld recipe.
 
 Backbone x share of labels x variant x seed. All variants of a backbone, share and seed start from the same weights and
 see the same labelled sweeps in the same order, changed alike, for as many steps; only what masks add differs. None of
@@ -14,7 +14,9 @@ from pathlib import Path
 
 from sam2amml_core.errors import InputError
 
-EXPERIMENT = 'amml'
+EXPERIMENTS = {'streetworld': 'amml', 'streetworld_surround': 'amml_surround'}
+"""Recipe -> what its cells are called in the results: with a camera ahead, and with cameras all round."""
+
 BACKBONES = ('frustum_range_net', 'minkunet18_small')
 LABELS = (0.01, 0.1, 1.0)
 SEEDS = (0, 1, 2)
@@ -27,7 +29,7 @@ VARIANTS = ('baseline', *MASKS)
 HOW_TO_MAKE = {
     'masks_sam2': 'sam2amml masks {data} {folder} --split train',
     'masks_slic': 'sam2amml masks {data} {folder} --split train --generator slic',
-    'true_masks': 'sam2amml streetworld {data} --true-masks',
+    'true_masks': 'sam2amml streetworld {data} --true-masks (--layout nuscenes for cameras all round)',
 }
 
 
@@ -53,8 +55,9 @@ class Method:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run. ``labels`` is the share of the training sweeps that are labelled."""
+    """One run of ``recipe``. ``labels`` is the share of the training sweeps that are labelled."""
 
+    recipe: str
     backbone: str
     labels: float
     variant: str
@@ -65,12 +68,12 @@ class Cell:
         return f'{self.backbone}_{100 * self.labels:g}_{self.variant}_{self.seed}'
 
     def changes(self, data: Path, steps: int, method: Method) -> list[str]:
-        """What distinguishes the run from the ``streetworld`` recipe, for ``sam2amml train --set``.
+        """What distinguishes the run from the recipe, for ``sam2amml train --set``.
 
         Raises InputError when its masks are not there, with the command that makes them.
         """
-        common = [f'name={EXPERIMENT}', f'backbone={self.backbone}', f'variant={self.variant}', f'data.root={data}',
-                  f'data.fraction={self.labels:g}', 'data.validation_sweeps=12', f'loop.seed={self.seed}',
+        common = [f'name={EXPERIMENTS[self.recipe]}', f'backbone={self.backbone}', f'variant={self.variant}',
+                  f'data.root={data}', f'data.fraction={self.labels:g}', 'data.validation_sweeps=12', f'loop.seed={self.seed}',
                   f'loop.steps={steps}', f'loop.validate_every={steps}']
         if self.variant == 'baseline':
             return common
@@ -82,11 +85,13 @@ class Cell:
                 *method.changes(self.labels)]
 
 
-def cells(backbones: Sequence[str] = BACKBONES, labels: Sequence[float] = LABELS, variants: Sequence[str] = VARIANTS,
-          seeds: Sequence[int] = SEEDS) -> list[Cell]:
+def cells(recipe: str = 'streetworld', backbones: Sequence[str] = BACKBONES, labels: Sequence[float] = LABELS,
+          variants: Sequence[str] = VARIANTS, seeds: Sequence[int] = SEEDS) -> list[Cell]:
     """All combinations, seed by seed, so that a stopped series leaves whole comparisons. Raises InputError."""
+    if recipe not in EXPERIMENTS:
+        raise InputError(f'the experiment does not know recipe {recipe!r}; choose of {", ".join(EXPERIMENTS)}')
     unknown = [name for name in variants if name not in VARIANTS]
     if unknown:
         raise InputError(f'no variant {unknown[0]!r}; choose of {", ".join(VARIANTS)}')
-    return [Cell(backbone, share, variant, seed)
+    return [Cell(recipe, backbone, share, variant, seed)
             for seed, share, backbone, variant in product(seeds, labels, backbones, variants)]
