@@ -22,8 +22,9 @@ def run(cells: Sequence[Cell], data: Path | None, runs: Path, steps: int, method
         listed: bool = False) -> int:
     """Train and score what is missing of ``cells`` in folders below ``runs``; return how many were.
 
-    Without ``data`` on that of the recipe. A run that was stopped goes on. With ``listed`` only the commands are printed. Each run is a process of its own, of
-    the commands that a person would type. Raises InputError when one fails.
+    Without ``data`` on that of the recipe. A run that was stopped goes on. With ``listed`` only the commands are
+    printed. Each run is a process of its own, of the commands that a person would type. Raises InputError when one
+    fails.
     """
     console, done = Console(stderr=True), 0
     plans = [(cell, runs / EXPERIMENTS[cell.recipe] / cell.name, cell.changes(

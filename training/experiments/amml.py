@@ -73,8 +73,8 @@ class Cell:
         Raises InputError when its masks are not there, with the command that makes them.
         """
         common = [f'name={EXPERIMENTS[self.recipe]}', f'backbone={self.backbone}', f'variant={self.variant}',
-                  f'data.root={data}', f'data.fraction={self.labels:g}', 'data.validation_sweeps=12', f'loop.seed={self.seed}',
-                  f'loop.steps={steps}', f'loop.validate_every={steps}']
+                  f'data.root={data}', f'data.fraction={self.labels:g}', 'data.validation_sweeps=12',
+                  f'loop.seed={self.seed}', f'loop.steps={steps}', f'loop.validate_every={steps}']
         if self.variant == 'baseline':
             return common
         folder = data / MASKS[self.variant]
