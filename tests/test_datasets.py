@@ -17,8 +17,8 @@ from sam2amml_core.errors import InputError
 from sam2amml_core.geometry.projection import project
 from sam2amml_core.geometry.transforms import apply
 from sam2amml_core.labels import NUSCENES, SEMANTIC_KITTI
-from sam2amml_core.masks.mask_set import Provenance, make_mask_set
-from sam2amml_core.masks.store import write_masks
+from sam2amml_core.masks.mask_set import MaskSet, Provenance, make_mask_set
+from sam2amml_core.masks.store import read_masks, write_masks
 from training.datasets.fractions import chosen
 from training.datasets.nuscenes import VALIDATION_SCENES, NuScenesLidarseg
 from training.datasets.open import share_of
@@ -201,3 +201,27 @@ def test_a_share_of_a_set_is_a_set(kitti_data: Written) -> None:
     position = [scan.name for scan in whole.scans].index(part.scans[1].name)
     np.testing.assert_array_equal(part.cloud(1).xyz, whole.cloud(position).xyz)
     assert len(part.views(1, images=False)) == 1
+
+
+def test_lifted_masks_are_kept_for_so_many_points(kitti_data: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                  ) -> None:
+    data = semantic_kitti(kitti_data[0], '00')
+    for number, scan in enumerate(data.scans):
+        view = data.views(number)[0]
+        ids = np.ones((view.camera.height, view.camera.width), np.uint16)
+        path = tmp_path / scan.scene / view.camera.name / f'{scan.stem}.masks'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_masks(path, make_mask_set(ids, Provenance('test')))
+    read: list[Path] = []
+
+    def counted(path: Path) -> MaskSet:
+        read.append(path)
+        return read_masks(path)
+
+    monkeypatch.setattr('training.datasets.stored_masks.read_masks', counted)
+    monkeypatch.setattr('training.datasets.stored_masks.CACHED_POINTS', int(1.5 * data.points(0)))
+    store = StoredMasks(tmp_path)
+    first = store(data, 0)
+    assert store(data, 0) is first and len(read) == 1 and first.max() == 1
+    assert np.array_equal(store(data, 1), StoredMasks(tmp_path)(data, 1)) and len(read) == 3
+    assert np.array_equal(store(data, 0), first) and len(read) == 4  # the other one had taken its place
