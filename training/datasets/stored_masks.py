@@ -24,7 +24,7 @@ class StoredMasks:
     With ``shuffled`` each sweep gets the masks of another one, half the data set away: as many and as large as real
     ones, but of things that are not there. What helps with these, too, is not the masks.
 
-    Lifting the masks of a sweep takes longer than all else that is done to it, so the latest ``CACHED_POINTS`` are kept.
+    Lifting masks takes longer than all else that is done to a sweep, so the latest ``CACHED_POINTS`` are kept.
     """
 
     def __init__(self, folder: Path, shuffled: bool = False) -> None:
