@@ -67,7 +67,7 @@ def test_new_runs_take_the_place_of_old_ones_with_their_seed() -> None:
 
 
 def test_rows_do_not_mix_what_was_tested_on_different_data() -> None:
-    with pytest.raises(InputError, match="differ in sweeps: \\[4, 5\\]; score them alike"):
+    with pytest.raises(InputError, match='differ in sweeps: \\[4, 5\\]; score them alike'):
         rows_of([run('a', 'baseline', 0, 1.0), run('a', 'baseline', 1, 1.0, sweeps=5)])
     with pytest.raises(InputError, match='share a seed'):
         rows_of([run('a', 'baseline', 0, 1.0), run('a', 'baseline', 0, 1.0)])
