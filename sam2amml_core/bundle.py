@@ -65,6 +65,11 @@ class SensorGeometry(_Strict):
         """Cells of the image."""
         return self.image_height * self.image_width
 
+    @property
+    def beam_spacing_rad(self) -> float:
+        """Between neighbouring beams, radians, as if they were evenly spread."""
+        return math.radians(self.fov_up_deg - self.fov_down_deg) / self.beams
+
 
 class Normalisation(_Strict):
     """``(feature - mean) / std`` for each feature by name: ``range_view.FEATURES`` or those of ``preparation``."""

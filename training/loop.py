@@ -15,12 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from sam2amml_core.errors import InputError
 from sam2amml_core.labels import ClassSchema
 from sam2amml_core.lidar.backbones.backbone import Backbone, PointBatch, Prediction
-from sam2amml_core.losses.mask_consistency import (
-    Consistency,
-    ConsistencySettings,
-    mask_consistency,
-    warm_up,
-)
+from sam2amml_core.losses.mask_consistency import Consistency, ConsistencySettings, mask_consistency, warm_up
 from sam2amml_core.losses.mask_trust import depth_trust
 from sam2amml_core.losses.segmentation_mean import mean_cross_entropy, mean_lovasz_softmax
 from sam2amml_core.metrics import ConfusionMatrix
@@ -143,9 +138,8 @@ class SegmentationTask(LightningModule):
     def _consistency(self, prediction: Prediction, batch: Batch) -> Consistency:
         """Mean over the masks of the whole batch."""
         sensor = self.recipe.sensor
-        spacing = math.radians(sensor.fov_up_deg - sensor.fov_down_deg) / sensor.beams
         distance = batch.points.points[:, :3].norm(dim=1)
-        trust = depth_trust(distance, batch.mask_id, spacing, sensor.sensor_height_m)
+        trust = depth_trust(distance, batch.mask_id, sensor.beam_spacing_rad, sensor.sensor_height_m)
         settings = ConsistencySettings(divergence=self.recipe.losses.divergence)
         teacher = None
         if self.recipe.losses.teacher == 'average':

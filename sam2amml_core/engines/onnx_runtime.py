@@ -42,11 +42,11 @@ class OnnxRuntimeEngine:
         available = ort.get_available_providers()
         if wanted == 'auto':
             chosen = 'cuda' if PROVIDERS['cuda'] in available else 'cpu'
-            self._reason = ('CUDA provider found' if chosen == 'cuda' else
+            self.reason = ('CUDA provider found' if chosen == 'cuda' else
                             f'no CUDA provider in this ONNX Runtime {ort.__version__}')
         else:
             chosen = wanted
-            self._reason = 'asked for'
+            self.reason = 'asked for'
             if PROVIDERS[chosen] not in available:
                 raise EngineError(f'engine {chosen!r} is not available: ONNX Runtime {ort.__version__} here offers '
                                   f'{", ".join(available)}; {REMEDY}')
@@ -56,20 +56,12 @@ class OnnxRuntimeEngine:
             if wanted != 'auto':
                 raise EngineError(f'engine {chosen!r} is installed but did not load (active: {", ".join(active)}); '
                                   f'check the GPU driver and CUDA libraries; {REMEDY}')
-            self._reason = f'the {PROVIDERS[chosen]} is installed but did not load'
+            self.reason = f'the {PROVIDERS[chosen]} is installed but did not load'
             chosen = 'cpu'
-        self._reason = '; '.join((self._reason, *others))
+        self.reason = '; '.join((self.reason, *others))
         suffix = f', {threads} thread{"s" if threads > 1 else ""}' if chosen == 'cpu' else ''
-        self._name = f'onnxruntime {ort.__version__} on {chosen}{suffix}'
-        logger.info('%s runs in %s (%s)', bundle.name, self._name, self._reason)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def reason(self) -> str:
-        return self._reason
+        self.name = f'onnxruntime {ort.__version__} on {chosen}{suffix}'
+        logger.info('%s runs in %s (%s)', bundle.name, self.name, self.reason)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -80,7 +72,7 @@ class OnnxRuntimeEngine:
         try:
             return self._session.run(list(outputs), dict(inputs))
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise refused(self._name, inputs, error, f'the network takes {", ".join(self.input_names)}') from error
+            raise refused(self.name, inputs, error, f'the network takes {", ".join(self.input_names)}') from error
 
 
 def _open(bundle: OnnxFile, chosen: str, threads: int) -> ort.InferenceSession:

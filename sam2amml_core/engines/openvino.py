@@ -26,6 +26,8 @@ class OpenVinoEngine:
     Raises ``EngineError`` if OpenVINO is not installed or refuses the file.
     """
 
+    reason = 'asked for'
+
     def __init__(self, bundle: ModelBundle, threads: int = 2) -> None:
         try:
             import openvino
@@ -42,32 +44,20 @@ class OpenVinoEngine:
             raise EngineError(f'OpenVINO {openvino.__version__} cannot load {bundle.onnx_path}: {in_short(error)}; '
                               'export the model again, or use engine "cpu"') from error
         self._request = compiled.create_infer_request()
-        self._inputs = tuple(port.any_name for port in compiled.inputs)
+        self.input_names = tuple(port.any_name for port in compiled.inputs)
         self._outputs = {name: port for port in compiled.outputs for name in port.names}
         self._types = {port.any_name: np.dtype(port.element_type.to_dtype()) for port in compiled.inputs}
         suffix = f'{threads} thread{"s" if threads > 1 else ""}, {precision}'
-        self._name = f'openvino {openvino.__version__.split("-")[0]} on cpu, {suffix}'
-        logger.info('%s runs in %s', bundle.name, self._name)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def reason(self) -> str:
-        return 'asked for'
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        return self._inputs
+        self.name = f'openvino {openvino.__version__.split("-")[0]} on cpu, {suffix}'
+        logger.info('%s runs in %s', bundle.name, self.name)
 
     def run(self, inputs: Mapping[str, np.ndarray], outputs: tuple[str, ...]) -> list[np.ndarray]:
         """Named arrays in, named arrays out. Raises ``EngineError`` on arrays the network does not take."""
-        wrong = [name for name in self._inputs if name not in inputs or inputs[name].dtype != self._types[name]]
+        wrong = [name for name in self.input_names if name not in inputs or inputs[name].dtype != self._types[name]]
         try:
-            if wrong or len(inputs) != len(self._inputs) or not self._outputs.keys() >= set(outputs):
+            if wrong or len(inputs) != len(self.input_names) or not self._outputs.keys() >= set(outputs):
                 raise RuntimeError('names or types differ')
             found = self._request.infer({name: np.ascontiguousarray(values) for name, values in inputs.items()})
             return [np.array(found[self._outputs[name]]) for name in outputs]  # copies: the request reuses its memory
         except RuntimeError as error:
-            raise refused(self._name, inputs, error, f'the network takes {", ".join(self._inputs)}') from error
+            raise refused(self.name, inputs, error, f'the network takes {", ".join(self.input_names)}') from error

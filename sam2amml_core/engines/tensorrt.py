@@ -114,6 +114,8 @@ class TensorRtEngine:
     Raises ``EngineError`` where TensorRT, a GPU or NVIDIA's CUDA bindings are missing, or the build fails.
     """
 
+    reason = 'asked for, or its plan was built before'
+
     def __init__(self, bundle: ModelBundle, precision: str = 'half', folder: Path | None = None) -> None:
         if precision not in PRECISIONS:
             raise EngineError(f'unknown precision {precision!r}; choose one of {", ".join(PRECISIONS)}')
@@ -132,38 +134,26 @@ class TensorRtEngine:
         self._profile = profile_of(bundle)
         self._rows = dimensions(bundle.input)
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
-        self._inputs = tuple(n for n in names if engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT)
-        self._outputs = tuple(n for n in names if n not in self._inputs)
+        self.input_names = tuple(n for n in names if engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT)
+        self._outputs = tuple(n for n in names if n not in self.input_names)
         self._memory = DeviceMemory()
-        self._name = f'tensorrt {trt.__version__} on {gpu[0]}, {precision} precision'
-        logger.info('%s runs in %s', bundle.name, self._name)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def reason(self) -> str:
-        return 'asked for, or its plan was built before'
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        return self._inputs
+        self.name = f'tensorrt {trt.__version__} on {gpu[0]}, {precision} precision'
+        logger.info('%s runs in %s', bundle.name, self.name)
 
     def run(self, inputs: Mapping[str, np.ndarray], outputs: tuple[str, ...]) -> list[np.ndarray]:
         """Named arrays in, named arrays out. Raises ``EngineError`` on arrays the network does not take."""
         context, memory = self._context, self._memory
-        missing = [name for name in self._inputs if name not in inputs]
+        missing = [name for name in self.input_names if name not in inputs]
         if missing:
-            raise EngineError(f'{self._name} lacks the inputs {", ".join(missing)}; prepare sweeps as the bundle says')
-        sent = {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
+            raise EngineError(f'{self.name} lacks the inputs {", ".join(missing)}; prepare sweeps as the bundle says')
+        sent = {name: np.ascontiguousarray(inputs[name]) for name in self.input_names}
         for name, values in sent.items():
             smallest, _, largest = self._profile[self._rows[name]]
             if not smallest <= len(values) <= largest:
-                raise EngineError(f'{self._name} was built for {smallest} to {largest} {self._rows[name]}, '
+                raise EngineError(f'{self.name} was built for {smallest} to {largest} {self._rows[name]}, '
                                   f'got {len(values)}; set a larger profile in bundle.yaml')
             if not context.set_input_shape(name, values.shape):
-                raise EngineError(f'{self._name} refused {name} of shape {list(values.shape)}; export the model again')
+                raise EngineError(f'{self.name} refused {name} of shape {list(values.shape)}; export the model again')
             context.set_tensor_address(name, memory.send(name, values))
         results = {}
         for name in self._outputs:
@@ -171,7 +161,7 @@ class TensorRtEngine:
             results[name] = np.empty(shape, self._trt.nptype(self._engine.get_tensor_dtype(name)))
             context.set_tensor_address(name, memory.reserve(name, results[name].nbytes))
         if not context.execute_async_v3(int(memory.stream)):
-            raise EngineError(f'{self._name} could not start; its log says why')
+            raise EngineError(f'{self.name} could not start; its log says why')
         for name in self._outputs:
             if name in outputs or (name == 'scores' and 'class_id' not in self._outputs):
                 memory.fetch(name, results[name])
@@ -180,5 +170,5 @@ class TensorRtEngine:
             results['class_id'] = (results['scores'].argmax(1) + 1).astype(np.uint8)
         unknown = [name for name in outputs if name not in results]
         if unknown:
-            raise EngineError(f'{self._name} has no output {", ".join(unknown)}; it has {", ".join(results)}')
+            raise EngineError(f'{self.name} has no output {", ".join(unknown)}; it has {", ".join(results)}')
         return [results[name] for name in outputs]

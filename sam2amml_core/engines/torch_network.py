@@ -34,6 +34,8 @@ class TorchEngine:
     Raises ``EngineError`` if torch, the weights or the device are missing.
     """
 
+    reason = 'asked for, or the only engine with a GPU here'
+
     def __init__(self, bundle: ModelBundle, threads: int = 2, device: str = '', compile: str = '') -> None:
         reason = missing_for_torch(bundle)
         if reason:
@@ -62,16 +64,8 @@ class TorchEngine:
         self._predict = torch.compile(
             self._network.predict, dynamic=True, backend=compile) if compile else self._network.predict
         suffix = f', {threads} thread{"s" if threads > 1 else ""}' if self._device.type == 'cpu' else ''
-        self._name = f'torch {torch.__version__} on {self._device.type}{suffix}{", compiled" if compile else ""}'
-        logger.info('%s runs in %s', bundle.name, self._name)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def reason(self) -> str:
-        return 'asked for, or the only engine with a GPU here'
+        self.name = f'torch {torch.__version__} on {self._device.type}{suffix}{", compiled" if compile else ""}'
+        logger.info('%s runs in %s', bundle.name, self.name)
 
     def run(self, inputs: Mapping[str, np.ndarray], outputs: tuple[str, ...]) -> list[np.ndarray]:
         """Named arrays in; ``class_id``, ``probability`` or ``scores`` out. Raises ``EngineError`` on other names."""
@@ -88,5 +82,5 @@ class TorchEngine:
                 return [found[name].cpu().numpy() for name in outputs]
         except (KeyError, RuntimeError, IndexError) as error:
             shapes = {k: f'{v.dtype}{list(v.shape)}' for k, v in inputs.items()}
-            raise EngineError(f'{self._name} refused {shapes} for {", ".join(outputs)}: '
+            raise EngineError(f'{self.name} refused {shapes} for {", ".join(outputs)}: '
                               f'{str(error).splitlines()[0][:300]}') from error

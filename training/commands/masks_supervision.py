@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,6 @@ def run(data: Path, folders: list[Path], split: str, recipe: str, limit: int, sh
     if not folders:
         raise InputError('give one folder of masks or more, as sam2amml masks writes them')
     scans, sensor = open_split(data, split), find_recipe(recipe).sensor
-    spacing = math.radians(sensor.fov_up_deg - sensor.fov_down_deg) / sensor.beams
     some = np.unique(np.linspace(0, len(scans) - 1, min(limit, len(scans))).round().astype(int)).tolist()
     stores = {folder.name: StoredMasks(folder) for folder in folders}
     if shuffled:
@@ -37,7 +35,7 @@ def run(data: Path, folders: list[Path], split: str, recipe: str, limit: int, sh
         for name, store in stores.items():
             found[name] = Supervision()
             for index in some:
-                found[name] += supervision(scans, index, store, spacing, sensor.sensor_height_m)
+                found[name] += supervision(scans, index, store, sensor.beam_spacing_rad, sensor.sensor_height_m)
                 progress.advance(task)
     Console().print(_table(found, f'{len(some)} sweeps of {data.name} {split}'))
     return found

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sam2amml_core.errors import InputError
 from sam2amml_core.io.labels import make_folder
+from training.commands.world import CAMERAS
 from training.commands.world_bag import world_version
 from training.datasets.open import open_split
 from training.datasets.splits import SPLITS_FILE
@@ -24,9 +25,6 @@ from training.world.writers.nuscenes_tables import merge_scenes
 
 WORLD_SPLITS = {'train': 'train', 'val': 'validation', 'test': 'test'}
 """Split of the benchmark -> of the world's generator, whose streets differ by seed and by settings."""
-
-CAMERAS: dict[Layout, int] = {'semantic_kitti': 2, 'nuscenes': 6}
-"""Layout -> cameras its rig has."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ from training.world.writers.nuscenes_tables import merge_scenes, scene_file, sce
 from training.world.writers.semantic_kitti import SemanticKittiSequence
 
 LAYOUTS = ('semantic_kitti', 'nuscenes')
-_CAMERAS = {'semantic_kitti': 2, 'nuscenes': 6}
+CAMERAS = {'semantic_kitti': 2, 'nuscenes': 6}
+"""Layout -> cameras its rig has."""
+
 _IMAGES_EVERY = {'semantic_kitti': 1, 'nuscenes': 10}
 
 
@@ -55,8 +57,8 @@ class WorldData:
             raise InputError(f'no layout {self.layout!r}; choose one of {", ".join(LAYOUTS)}')
         if self.split not in SPLITS:
             raise InputError(f'no split {self.split!r}; choose one of {", ".join(SPLITS)}')
-        if self.cameras is not None and not 0 <= self.cameras <= _CAMERAS[self.layout]:
-            raise InputError(f'{self.cameras} cameras asked for; the rig of {self.layout} has {_CAMERAS[self.layout]}')
+        if self.cameras is not None and not 0 <= self.cameras <= CAMERAS[self.layout]:
+            raise InputError(f'{self.cameras} cameras asked for; the rig of {self.layout} has {CAMERAS[self.layout]}')
         if self.layout == 'nuscenes' and self.every and 10 % self.every:
             raise InputError(f'images every {self.every} sweeps would miss key frames; choose 1, 2, 5 or 10')
         if not self.version.startswith('v1.0-'):
@@ -71,7 +73,7 @@ class WorldData:
     def rig(self) -> SensorRig:
         """The vehicle's sensors."""
         maker: Callable[[int], SensorRig] = kitti_rig if self.layout == 'semantic_kitti' else nuscenes_rig
-        return maker(_CAMERAS[self.layout] if self.cameras is None else self.cameras)
+        return maker(CAMERAS[self.layout] if self.cameras is None else self.cameras)
 
     def made_of(self, number: int) -> dict[str, object]:
         """All that the bytes of one sequence depend on."""
