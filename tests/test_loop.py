@@ -21,6 +21,7 @@ from tiny_runs import tiny_data, tiny_recipe
 from sam2amml_core.errors import InputError
 from training.batches import StepSampler, TrainingSamples, dense_masks, join
 from training.checkpoint import open_checkpoint, read_checkpoint
+from training.datasets.stored_masks import StoredMasks
 from training.loop import SegmentationTask
 from training.recipe_files import find_recipe
 from training.run import Machine, prepare_task, train
@@ -316,6 +317,27 @@ def test_sweeps_without_labels_join_with_consistency_alone(data: Path, tmp_path:
     assert float(values['consistency'].detach()) != float(alone['consistency'].detach())
     with pytest.raises(IndexError):
         _ = task.samples[-1]
+
+
+def test_masks_without_labels_must_be_sure_enough(data: Path, tmp_path: Path) -> None:
+    settings = ('data.fraction=0.5', 'data.unlabelled=1', f'data.masks={tmp_path}', 'losses.consistency=1')
+    found = []
+    for sure in (0.0, 1.0):
+        task = prepare_task(tiny_recipe(data, *settings, f'losses.min_agreement={sure}'), data)
+        assert task.samples._unlabelled is not None
+        task.samples.masks = lambda scans, index: np.zeros(scans.points(index), np.int64)
+        task.samples._unlabelled.masks = lambda scans, index: np.arange(scans.points(index)) // 40
+        found.append(float(task.losses(join([task.samples[0], task.samples[-1]]))['consistency'].detach()))
+    assert found[0] > 0 and found[1] == 0
+
+
+def test_masks_do_nothing_before_their_start(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StoredMasks, '__call__', lambda _, scans, index: np.arange(scans.points(index)) // 40)
+    settings = (f'data.masks={tmp_path}', 'losses.mask_vote=1', 'loop.steps=2')
+    first, late, later = (train(tiny_recipe(data, *settings, f'losses.mask_start={start}'), tmp_path / start,
+                                CPU).network.state_dict() for start in ('0', '0.6', '0.9'))
+    assert all(torch.equal(late[name], later[name]) for name in late)
+    assert not all(torch.equal(first[name], later[name]) for name in later)
 
 
 def test_the_average_may_say_what_masks_should(data: Path, tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def test_a_wrong_use_is_explained() -> None:
 
 def test_warm_up_starts_late_and_ends_at_one() -> None:
     assert [warm_up(at) for at in (0.0, 0.05, 0.1, 0.15, 1.0)] == pytest.approx([0, 0, 0.5, 1, 1])
+    assert [warm_up(at, 0.3) for at in (0.3, 0.35, 1.0)] == pytest.approx([0, 0.5, 1])
 
 
 def test_points_past_the_edge_of_an_object_are_not_trusted() -> None:

@@ -117,6 +117,9 @@ def amml(
     teacher: Annotated[str, typer.Option(help='itself, or average.')] = METHOD.teacher,
     divergence: Annotated[str, typer.Option(help='As in a recipe.')] = METHOD.divergence,
     unlabelled: Annotated[int, typer.Option(min=0, help='Sweeps without labels per step.')] = METHOD.unlabelled,
+    start: Annotated[float, typer.Option(min=0, max=1, help='Share of a run without masks.')] = METHOD.start,
+    agreement: Annotated[float, typer.Option(min=0, max=1, help=(
+        'How sure masks without labels must be of what they teach.'))] = METHOD.agreement,
     threads: Threads = 1,
     listed: Annotated[bool, typer.Option('--list', help='Print the commands of what is missing.')] = False,
 ) -> None:
@@ -126,7 +129,8 @@ def amml(
     from training.experiments.amml import BACKBONES, LABELS, SEEDS, VARIANTS, cells
 
     chosen = cells(recipe, backbones or BACKBONES, labels or LABELS, variants or VARIANTS, seeds or SEEDS)
-    run(chosen, data, runs, steps, Method(consistency, vote, teacher, divergence, unlabelled), threads, listed)
+    method = Method(consistency, vote, teacher, divergence, unlabelled, start, agreement)
+    run(chosen, data, runs, steps, method, threads, listed)
 
 
 def throughput(

@@ -128,7 +128,8 @@ class SegmentationTask(LightningModule):
         values = {'cross_entropy': entropy, 'lovasz': lovasz}
         if settings.consistency > 0 or settings.mask_vote > 0:
             found = self._consistency(prediction, batch)
-            share = warm_up(self.progress) if self._trainer else 1.0  # without a trainer: as at the end of a run
+            # without a trainer: as at the end of a run
+            share = warm_up(self.progress, settings.mask_start) if self._trainer else 1.0
             loss = loss + share * (settings.consistency * found.loss + settings.mask_vote * found.vote)
             values |= {'consistency': found.loss, 'mask_vote': found.vote}
         rows = torch.cat(batch.chosen)
@@ -140,9 +141,10 @@ class SegmentationTask(LightningModule):
         sensor = self.recipe.sensor
         distance = batch.points.points[:, :3].norm(dim=1)
         trust = depth_trust(distance, batch.mask_id, sensor.beam_spacing_rad, sensor.sensor_height_m)
-        settings = ConsistencySettings(divergence=self.recipe.losses.divergence)
+        losses = self.recipe.losses
+        settings = ConsistencySettings(losses.divergence, min_agreement=losses.min_agreement)
         teacher = None
-        if self.recipe.losses.teacher == 'average':
+        if losses.teacher == 'average':
             with torch.no_grad():
                 teacher = self.final_network(batch.points).logits
         return mask_consistency(prediction.logits, batch.mask_id, settings, trust=trust, label=batch.label,
