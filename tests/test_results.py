@@ -43,6 +43,8 @@ def test_variants_are_compared_with_the_baseline_of_their_seeds() -> None:
     assert (a['variant'], a['miou_mean'], a['miou_std'], a['seeds']) == ('baseline', 20.5, 0.71, [0, 1])
     assert better_a['seeds'] == [0, 1, 7] and better_a['versus_baseline']['miou']['pairs'] == 2
     assert better_a['versus_baseline']['miou'] == {'pairs': 2, 'mean': 1.0, 'low': 1.0, 'high': 1.0}
+    assert better_a['versus_baseline']['per_class'] == {
+        'car': {'pairs': 2, 'mean': 1.0, 'low': 1.0, 'high': 1.0}, 'road': None}
     assert better_b['versus_baseline']['miou_in_frustum']['mean'] == 6.0
     assert better_b['versus_baseline']['miou_out_of_frustum'] is None and 'versus_baseline' not in a
     assert a['per_class'] == {'car': 20.5, 'road': None}
@@ -56,6 +58,7 @@ def test_backbones_are_pooled_pair_by_pair() -> None:
     assert row['versus_baseline']['miou'] == {'pairs': 4, 'mean': 2.0, 'low': 0.16, 'high': 3.84}
     page = markdown(rows, [row], 'A note.')
     assert '| amml | all | 10 % | sam2 | 4 | +2.00 [+0.16, +3.84] |' in page and 'A note.' in page
+    assert '| amml | pairs | car | road |' in page and '| all, 10 %, sam2 | 4 | **+2.0** | - |' in page
     assert '| amml | a | 10 % | baseline | 8 sweeps, 5 steps | 0, 1 | 4 sweeps of world test | 20.50 ± 0.71 |' in page
     assert 'amml, b, 10 % labels, sam2, seed 1: **34.00** at commit `abc`' in page
 

@@ -42,7 +42,8 @@ def rows_of(runs: Iterable[Row]) -> list[Row]:
 
     experiment, backbone, label_fraction (0..1), variant, seeds
     miou_mean, miou_std, miou_in_frustum, miou_out_of_frustum, miou_by_distance, per_class
-    versus_baseline    of runs with the seeds of a baseline: for each of ``COMPARED`` what ``paired`` says
+    versus_baseline    of runs with the seeds of a baseline: for each of ``COMPARED``, and in ``per_class`` for each
+                       class, what ``paired`` says
     runs               per seed: scores, commit, hardware, wall minutes, steps, commands
     Raises InputError when two runs of one row share a seed, or were tested on different data.
     """
@@ -76,11 +77,18 @@ def compare(rows: Sequence[tuple[Row, Row]]) -> Row | None:
     for row, baseline in rows:
         other = {run['seed']: run for run in baseline['runs']}
         pairs += [(run, other[run['seed']]) for run in row['runs'] if run['seed'] in other]
-    found = {}
-    for name in COMPARED:
-        known = [(mine[name], his[name]) for mine, his in pairs if None not in (mine.get(name), his.get(name))]
-        found[name] = paired([mine for mine, _ in known], [his for _, his in known]) if known else None
-    return found if pairs else None
+    if not pairs:
+        return None
+    found: Row = {name: _differences([(mine.get(name), his.get(name)) for mine, his in pairs]) for name in COMPARED}
+    classes = dict.fromkeys(name for mine, _ in pairs for name in mine['per_class'])
+    found['per_class'] = {name: _differences([(mine['per_class'].get(name), his['per_class'].get(name))
+                                              for mine, his in pairs]) for name in classes}
+    return found
+
+
+def _differences(pairs: Sequence[tuple[float | None, float | None]]) -> Row | None:
+    known = [(mine, his) for mine, his in pairs if mine is not None and his is not None]
+    return paired([mine for mine, _ in known], [his for _, his in known]) if known else None
 
 
 def runs_in(path: Path) -> list[Row]:

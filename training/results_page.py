@@ -23,7 +23,9 @@ def markdown(rows: Sequence[Row], pooled: Sequence[Row] = (), note: str = '') ->
     if any(row.get('versus_baseline') for row in rows):
         lines += ['## Paired differences', '',
                   'Run by run against the baseline of the same backbone, labels and seed: mean and 95 % interval '
-                  '(Student, over the pairs).', '', *_differences([*rows, *pooled]), '']
+                  '(Student, over the pairs).', '', *_differences([*rows, *pooled]), '',
+                  'By class, mean difference in IoU; **bold** where its interval excludes zero.', '',
+                  *_differences_by_class([*rows, *pooled]), '']
     lines += ['## By distance and class', '', *_parts(rows), '', '## Command -> number', '']
     for row in rows:
         for run in row['runs']:
@@ -59,6 +61,29 @@ def _differences(rows: Sequence[Row]) -> list[str]:
                          f'| {row["variant"]} | {found["miou"]["pairs"]} | '
                          + ' | '.join(_interval(found[name]) for name in COMPARED) + ' |')
     return lines
+
+
+def _differences_by_class(rows: Sequence[Row]) -> list[str]:
+    lines = []
+    compared = [row for row in rows if row.get('versus_baseline')]
+    for experiment in dict.fromkeys(row['experiment'] for row in compared):  # each has classes of its own
+        mine = [row for row in compared if row['experiment'] == experiment]
+        names = list(dict.fromkeys(name for row in mine for name in row['versus_baseline']['per_class']))
+        lines += [f'| {experiment} | pairs | ' + ' | '.join(names) + ' |', '|---|---|' + '---|' * len(names)]
+        for row in mine:
+            found = row['versus_baseline']
+            lines.append(f'| {row.get("backbone", "all")}, {100 * row["label_fraction"]:g} %, {row["variant"]} '
+                         f'| {found["miou"]["pairs"]} | '
+                         + ' | '.join(_difference(found['per_class'].get(name)) for name in names) + ' |')
+        lines.append('')
+    return lines[:-1]
+
+
+def _difference(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return '-'
+    sure = found['low'] is not None and not found['low'] <= 0 <= found['high']
+    return f'**{found["mean"]:+.1f}**' if sure else f'{found["mean"]:+.1f}'
 
 
 def _interval(found: dict[str, Any] | None) -> str:
