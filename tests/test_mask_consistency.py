@@ -55,6 +55,23 @@ def test_masks_count_by_the_root_of_their_size() -> None:
     assert loss(agree + differ, [1] * 16 + [2] * 4) == pytest.approx((a * one + b * two) / (a + b), rel=1e-5)
 
 
+def test_masks_count_by_the_weight_of_what_they_say() -> None:
+    scores = torch.tensor([[3.0, 0.0], [0.0, 3.0], [2.0, 0.0], [2.0, 0.0]])
+    mask, weight = torch.tensor([1, 1, 2, 2]), torch.tensor([1.0, 5.0])
+    labels = torch.tensor([2, 2, 1, 1])
+
+    def loss(label: torch.Tensor | None, rows: slice = slice(None), weight: torch.Tensor | None = None) -> float:
+        return float(mask_consistency(scores[rows], mask[rows], LENIENT, label=None if label is None else label[rows],
+                                      class_weight=weight).loss)
+
+    parts = [loss(labels, slice(2)), loss(labels, slice(2, 4))]
+    assert loss(labels, weight=weight) == pytest.approx((5 * parts[0] + 1 * parts[1]) / 6, rel=1e-5)
+    # without labels: purity .5 times 3, and as sure as the points of the second say
+    parts, sure = [loss(None, slice(2)), loss(None, slice(2, 4))], float(scores[2].softmax(0)[0])
+    a, b = 0.5 * 3, sure * (sure + 5 * (1 - sure))
+    assert loss(None, weight=weight) == pytest.approx((a * parts[0] + b * parts[1]) / (a + b), abs=1e-6)
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_gradient_is_that_of_finite_differences(kind: Divergence) -> None:
     data = batch(12, 3, 2)
@@ -189,6 +206,9 @@ def test_a_wrong_use_is_explained() -> None:
         ConsistencySettings('cosine')  # type: ignore[arg-type]
     with pytest.raises(InputError, match='mask has 3 rows for 5 points'):
         mask_consistency(torch.zeros(5, 2), torch.zeros(3, dtype=torch.long), ConsistencySettings())
+    with pytest.raises(InputError, match='one for each class'):
+        mask_consistency(torch.zeros(5, 2), torch.zeros(5, dtype=torch.long), ConsistencySettings(),
+                         class_weight=torch.ones(3))
     with pytest.raises(InputError, match='needs features'):
         mask_consistency(torch.zeros(5, 2), torch.zeros(5, dtype=torch.long), ConsistencySettings('prototype'))
 

@@ -120,6 +120,8 @@ def amml(
     start: Annotated[float, typer.Option(min=0, max=1, help='Share of a run without masks.')] = METHOD.start,
     agreement: Annotated[float, typer.Option(min=0, max=1, help=(
         'How sure masks without labels must be of what they teach.'))] = METHOD.agreement,
+    class_power: Annotated[float, typer.Option(min=0, max=1, help=(
+        'Masks weigh by the frequency of their class ** -POWER.'))] = METHOD.class_power,
     threads: Threads = 1,
     listed: Annotated[bool, typer.Option('--list', help='Print the commands of what is missing.')] = False,
 ) -> None:
@@ -129,7 +131,7 @@ def amml(
     from training.experiments.amml import BACKBONES, LABELS, SEEDS, VARIANTS, cells
 
     chosen = cells(recipe, backbones or BACKBONES, labels or LABELS, variants or VARIANTS, seeds or SEEDS)
-    method = Method(consistency, vote, teacher, divergence, unlabelled, start, agreement)
+    method = Method(consistency, vote, teacher, divergence, unlabelled, start, agreement, class_power)
     run(chosen, data, runs, steps, method, threads, listed)
 
 

@@ -46,12 +46,14 @@ class SegmentationTask(LightningModule):
 
     def __init__(self, recipe: Recipe, network: Backbone, schema: ClassSchema, samples: TrainingSamples,
                  validation: ValidationSamples | None, steps: int, class_weight: Tensor | None = None,
-                 command: str = '') -> None:
+                 command: str = '', mask_class_weight: Tensor | None = None) -> None:
         super().__init__()
         self.recipe, self.network, self.schema, self.samples = recipe, network, schema, samples
         self.validation, self.steps, self.command = validation, steps, command
         self.class_weight: Tensor | None
         self.register_buffer('class_weight', class_weight, persistent=False)
+        self.mask_class_weight: Tensor | None
+        self.register_buffer('mask_class_weight', mask_class_weight, persistent=False)
         self._average = [Average(network, recipe.loop.ema)] if recipe.loop.ema else []  # in a list: no submodule
         self.minutes, self.batches_done, self.best, self.since_best = 0.0, 0, -1.0, 0
         self.skipped: dict[str, int] = {}
@@ -148,7 +150,7 @@ class SegmentationTask(LightningModule):
             with torch.no_grad():
                 teacher = self.final_network(batch.points).logits
         return mask_consistency(prediction.logits, batch.mask_id, settings, trust=trust, label=batch.label,
-                                features=prediction.features, teacher=teacher)
+                                features=prediction.features, teacher=teacher, class_weight=self.mask_class_weight)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.batches_done += 1

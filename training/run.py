@@ -62,11 +62,10 @@ def prepare_task(recipe: Recipe, folder: Path, command: str = '') -> Segmentatio
     """The module that Lightning trains, with its data; ``folder`` keeps the counts of classes."""
     opened = open_training(recipe)
     data, held_out = opened.labelled, opened.validation
-    counted = recipe.data.draw == 'balanced' or recipe.losses.class_power > 0
-    counts = class_counts(data, folder / 'class_counts.npz') if counted else None
-    weight = None
-    if counts is not None and recipe.losses.class_power > 0:
-        weight = torch.from_numpy(class_weights(counts.sum(axis=0)[1:], recipe.losses.class_power))
+    powers = recipe.losses.class_power, recipe.losses.mask_class_power
+    counts = class_counts(data, folder / 'class_counts.npz') if recipe.data.draw == 'balanced' or any(powers) else None
+    weight, mask_weight = (None if counts is None or not power else
+                           torch.from_numpy(class_weights(counts.sum(axis=0)[1:], power)) for power in powers)
     torch.manual_seed(recipe.loop.seed)
     network = create(recipe.backbone, len(data.schema) - 1, recipe.sensor)
     samples = TrainingSamples(data, recipe, network.input_spec, counts if recipe.data.draw == 'balanced' else None,
@@ -77,7 +76,7 @@ def prepare_task(recipe: Recipe, folder: Path, command: str = '') -> Segmentatio
             raise InputError('training and validation split have different classes')
         validation = ValidationSamples(TrainingSamples(held_out, recipe, network.input_spec),
                                        recipe.data.validation_sweeps)
-    return SegmentationTask(recipe, network, data.schema, samples, validation, 1, weight, command)
+    return SegmentationTask(recipe, network, data.schema, samples, validation, 1, weight, command, mask_weight)
 
 
 def train(recipe: Recipe, folder: Path, machine: Machine | None = None, resume: bool = False, command: str = '',

@@ -6,7 +6,8 @@ A mask m has points i with logits z_i, p_i = softmax(z_i), trust u_i, and sg sto
     w_i = u_i * max_c sg p_i                    confident points teach more
     q_m = sg sum_i w_i p_i / sum_i w_i          what the mask as a whole says
     r_m = purity: of its labels where it has some, else max_c q_m
-    a_m = r_m * n_m^(1/2) if n_m >= 3 and r_m is large enough, else 0,      n_m = sum_i u_i
+    a_m = r_m * n_m^(1/2) * b_m if n_m >= 3 and r_m is large enough, else 0,      n_m = sum_i u_i
+    b_m = weight of its commonest label where it has some, else sum_c q_m[c] weight[c]; without class weights 1
     L   = sum_m a_m (1 / n_m) sum_i u_i D(q_m, p_i) / sum_m a_m
 
 Each mask is averaged before masks are, so a large mask counts by the root of its size only. With a teacher, another
@@ -94,7 +95,7 @@ class _Masks:
 
 def mask_consistency(scores: Tensor, mask: Tensor, settings: ConsistencySettings, *, trust: Tensor | None = None,
                      label: Tensor | None = None, features: Tensor | None = None,
-                     teacher: Tensor | None = None) -> Consistency:
+                     teacher: Tensor | None = None, class_weight: Tensor | None = None) -> Consistency:
     """Consistency of ``scores`` [N, C] (logits) with masks.
 
     mask      int64 [N], 0 = no mask; ids of different images and sweeps of a batch must differ
@@ -103,11 +104,15 @@ def mask_consistency(scores: Tensor, mask: Tensor, settings: ConsistencySettings
     features  float [N, D], for ``prototype`` alone
     teacher   float [N, C], logits of another network, whose masks' means are then what points should say; None: own.
               ``logit_variance`` and ``jensen_shannon`` have no such mean, and are refused
+    class_weight  float [C], how much masks of each class count; None: all 1
 
     Without any mask that counts both losses are 0 and still have a gradient. Raises ``InputError`` on arrays that do
     not match.
     """
     _check(scores, mask, settings, trust=trust, label=label, features=features, teacher=teacher)
+    if class_weight is not None and class_weight.shape != scores.shape[1:]:
+        raise InputError(f'class_weight has shape {list(class_weight.shape)} for {scores.shape[1]} classes; give one '
+                         'for each class')
     point = torch.nonzero(mask > 0).flatten()
     if not len(point):
         return Consistency(scores.sum() * 0, scores.sum() * 0, 0, 0)
@@ -116,7 +121,8 @@ def mask_consistency(scores: Tensor, mask: Tensor, settings: ConsistencySettings
     log_p = logits.log_softmax(1)
     u = torch.ones(len(point), device=scores.device) if trust is None else trust[point].float()
     told = log_p if teacher is None else teacher[point].float().log_softmax(1)
-    masks = _judge(told.detach(), owner, u, None if label is None else label[point], settings)
+    masks = _judge(told.detach(), owner, u, None if label is None else label[point], settings,
+                   class_weight)
     if settings.divergence == 'prototype' and features is not None:
         distance = _prototype(features[point].float(), masks, settings.temperature)
     else:
@@ -131,12 +137,13 @@ def warm_up(progress: float, start: float = 0.05, length: float = 0.10) -> float
     return min(max((progress - start) / length, 0.0), 1.0)
 
 
-def _judge(log_p: Tensor, owner: Tensor, u: Tensor, label: Tensor | None, settings: ConsistencySettings) -> _Masks:
+def _judge(log_p: Tensor, owner: Tensor, u: Tensor, label: Tensor | None, settings: ConsistencySettings,
+           class_weight: Tensor | None = None) -> _Masks:
     count = int(owner.max()) + 1
     p = log_p.exp()
     size = segment_sum(u, owner, count)
     target = segment_mean(p, u * p.max(1).values, owner, count)
-    purity = target.max(1).values
+    said_by_points, purity = target, target.max(1).values
     limit = torch.full_like(purity, settings.min_agreement)
     has_label, said = torch.zeros_like(purity, dtype=torch.bool), target.argmax(1)
     if label is not None:
@@ -151,6 +158,8 @@ def _judge(log_p: Tensor, owner: Tensor, u: Tensor, label: Tensor | None, settin
         target = (1 - mix) * target + mix * F.one_hot(said, p.shape[1])
     counts = (size >= settings.min_points) & (purity >= limit)
     weight = torch.where(counts, purity * size.sqrt(), 0.0)
+    if class_weight is not None:
+        weight = weight * torch.where(has_label, class_weight[said], said_by_points @ class_weight)
     return _Masks(owner, u, size, target, weight, said, weight * has_label)
 
 

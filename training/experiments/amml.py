@@ -47,12 +47,14 @@ class Method:
     unlabelled: int = 1
     start: float = 0.05
     agreement: float = 0.6
+    class_power: float = 0.0
 
     def changes(self, labels: float) -> list[str]:
         """For ``sam2amml train --set``."""
         return [f'losses.consistency={self.consistency:g}', f'losses.mask_vote={self.vote:g}',
                 f'losses.teacher={self.teacher}', f'losses.divergence={self.divergence}',
                 f'losses.mask_start={self.start:g}', f'losses.min_agreement={self.agreement:g}',
+                f'losses.mask_class_power={self.class_power:g}',
                 *([f'data.unlabelled={self.unlabelled}'] if labels < 1 and self.unlabelled else [])]
 
 
