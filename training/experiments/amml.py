@@ -47,7 +47,7 @@ class Method:
     unlabelled: int = 1
     start: float = 0.05
     agreement: float = 0.6
-    class_power: float = 0.0
+    class_power: float = 0.5
 
     def changes(self, labels: float) -> list[str]:
         """For ``sam2amml train --set``."""
