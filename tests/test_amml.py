@@ -45,12 +45,13 @@ def test_all_cells_are_different_runs_that_the_recipe_takes(folders: Path) -> No
 
 
 def test_variants_differ_from_the_baseline_in_masks_and_their_losses_only(folders: Path) -> None:
+    method = Method(vote=0.1, unlabelled=1)
     for labels in LABELS:
         some = (Cell('streetworld', 'minkunet18_small', labels, variant, 1) for variant in VARIANTS)
-        baseline, *others = (find_recipe('streetworld', cell.changes(folders, 100, Method(vote=0.1))) for cell in some)
+        baseline, *others = (find_recipe('streetworld', cell.changes(folders, 100, method)) for cell in some)
         for recipe in others:
             data = recipe.data.model_copy(update={'masks': None, 'masks_shuffled': False, 'unlabelled': 0})
-            losses = recipe.losses.model_copy(update={'consistency': 0.0, 'mask_vote': 0.0})
+            losses = recipe.losses.model_copy(update={'consistency': 0.0, 'mask_vote': 0.0, 'mask_class_power': 0.0})
             assert recipe.data.unlabelled == (1 if labels < 1 else 0) and recipe.losses.mask_vote == 0.1
             assert recipe.model_copy(update={'data': data, 'losses': losses, 'variant': 'baseline'}) == baseline
         sam2, shuffled = (next(r for r in others if r.variant == name) for name in ('sam2', 'shuffled'))
@@ -79,8 +80,9 @@ def test_cells_are_trained_scored_and_compared(kitti_data: Written, tmp_path: Pa
     wanted = cells('streetworld', BACKBONES[:1], [0.34], ['baseline', 'true-boundary'], [0])
     assert run(wanted, data, runs, 1, Method(), 1, listed=True) == 0
     assert capfd.readouterr().out.count('sam2amml train streetworld') == 2 and not runs.exists()
-    assert run(wanted, data, runs, 1, Method(), 1) == 2
-    assert run(wanted, data, runs, 1, Method(), 1) == 0  # both are there
+    method = Method(unlabelled=1)
+    assert run(wanted, data, runs, 1, method, 1) == 2
+    assert run(wanted, data, runs, 1, method, 1) == 0  # both are there
     baseline, masks = rows_of(collect(runs))
     assert (baseline['variant'], masks['variant']) == ('baseline', 'true-boundary')
     assert masks['versus_baseline']['miou']['pairs'] == 1 and baseline['label_fraction'] == 0.34

@@ -44,7 +44,7 @@ class Method:
     vote: float = 0.5
     teacher: str = 'itself'
     divergence: str = 'kl'
-    unlabelled: int = 1
+    unlabelled: int = 0
     start: float = 0.05
     agreement: float = 0.6
     class_power: float = 0.5
