@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sam2amml_core.bundle import Normalisation, SensorGeometry
-from sam2amml_core.losses.mask_consistency import OWN_MEAN, Divergence
+from sam2amml_core.losses.mask_consistency import OWN_MEAN, ConsistencySettings, Divergence
 from training.datasets.open import Format
 
 
@@ -94,7 +94,7 @@ class LossSettings(_Strict):
     mask_vote      one vote of each labelled mask, see there; needs data.masks
     teacher        who says what a mask should: the network itself, or its average (loop.ema), at a third more time
     mask_class_power  masks weigh by the frequency of what they say ** -mask_class_power; 0: all alike
-    mask_start     share of the run after which both set in, over a tenth of it
+    mask_start     share of the run after which consistency and votes set in, over a tenth of it
     min_agreement  masks without labels teach if what the teacher says of them is as sure as this
     points, lovasz_points  of each sweep so many random points enter; Lovasz-softmax sorts them
     """
@@ -109,7 +109,7 @@ class LossSettings(_Strict):
     teacher: Literal['itself', 'average'] = 'itself'
     mask_class_power: float = Field(default=0.0, ge=0, le=1)
     mask_start: float = Field(default=0.05, ge=0, lt=1)
-    min_agreement: float = Field(default=0.6, ge=0, le=1)
+    min_agreement: float = Field(default=ConsistencySettings.min_agreement, ge=0, le=1)
     points: int = Field(default=60_000, ge=1)
     lovasz_points: int = Field(default=16_000, ge=1)
 

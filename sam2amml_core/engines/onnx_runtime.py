@@ -43,7 +43,7 @@ class OnnxRuntimeEngine:
         if wanted == 'auto':
             chosen = 'cuda' if PROVIDERS['cuda'] in available else 'cpu'
             self.reason = ('CUDA provider found' if chosen == 'cuda' else
-                            f'no CUDA provider in this ONNX Runtime {ort.__version__}')
+                           f'no CUDA provider in this ONNX Runtime {ort.__version__}')
         else:
             chosen = wanted
             self.reason = 'asked for'

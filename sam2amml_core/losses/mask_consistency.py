@@ -121,8 +121,7 @@ def mask_consistency(scores: Tensor, mask: Tensor, settings: ConsistencySettings
     log_p = logits.log_softmax(1)
     u = torch.ones(len(point), device=scores.device) if trust is None else trust[point].float()
     told = log_p if teacher is None else teacher[point].float().log_softmax(1)
-    masks = _judge(told.detach(), owner, u, None if label is None else label[point], settings,
-                   class_weight)
+    masks = _judge(told.detach(), owner, u, None if label is None else label[point], settings, class_weight)
     if settings.divergence == 'prototype' and features is not None:
         distance = _prototype(features[point].float(), masks, settings.temperature)
     else:
